@@ -1,0 +1,98 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Grants.Api.Http;
+using Grants.Api.Keys;
+using Grants.Api.Log;
+using Grants.Api.Login;
+using Grants.Domain.Authorizations;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
+
+namespace Grants.Api.Authorize;
+
+/// <summary>An authorization request that this browser may go on with.</summary>
+public sealed record OpenRequest(Authorization Authorization, Client Client, PrivateParameters Private);
+
+/// <summary>Takes an authorization request from page to page until it is answered. Each page's address holds the request's id, so many can be open at once.</summary>
+public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSession browser, PersonalData personal, SealedHandles handles, Causes causes,
+    AuthorizationResponse response, PageFrame pages, TimeProvider clock)
+{
+    /// <summary>The request of that id if this very browser began it; else the page to show instead.</summary>
+    public async Task<(OpenRequest? Request, IResult? Instead)> FindAsync(HttpContext http, Guid id)
+    {
+        var authorization = (await log.Read([id], http.RequestAborted)).Authorization(id);
+        if (authorization is null || browser.ReadMark(http) is not { } mark
+            || !CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(await personal.BrowserHashAsync(mark, http.RequestAborted)), Encoding.ASCII.GetBytes(authorization.Browser)))
+        {
+            return (null, pages.Error(http, "This link doesn't work",
+                "It belongs to a sign-in that was begun in another browser, or that never was. It's not something you did. Go back to the app and start again.",
+                ErrorCode.InvalidRequest, "No authorization request of this id belongs to this browser.", status: StatusCodes.Status400BadRequest));
+        }
+
+        var client = await lookups.ClientAsync(authorization.Request.Client, http.RequestAborted)
+            ?? throw new InvalidOperationException("A request's client is not in the lookups.");
+        var parameters = authorization.Request.Private is { } text && await personal.OpenAsync(text, http.RequestAborted) is { } json
+            ? JsonSerializer.Deserialize<PrivateParameters>(json)!
+            : new PrivateParameters(null, null, null);
+        return (new OpenRequest(authorization, client, parameters), null);
+    }
+
+    /// <summary>Decides what comes next and does it.</summary>
+    public async Task<IResult> ContinueAsync(HttpContext http, OpenRequest open)
+    {
+        var step = await NextAsync(http, open, await browser.FindAsync(http));
+        return Respond(http, open, step);
+    }
+
+    /// <summary>Decides what comes next. A page asks first, so that it is never shown where the request has moved on.</summary>
+    public async Task<NextStep> NextAsync(HttpContext http, OpenRequest open, Session? session)
+    {
+        var id = open.Authorization.Id;
+        var family = Guid.CreateVersion7(clock.GetUtcNow());
+        Guid? grant = null;
+        var actor = session is null ? Cause.ByClient(open.Client.ClientId) : Cause.Person(session.Subject);
+        var decision = await log.Commit(await causes.Of(http, actor, open.Client.ClientId, session?.Id, session?.Subject),
+            async (query, cancellation) =>
+            {
+                grant = session is null ? null : await Lookups.LiveGrantAsync(query, session.Subject, open.Client.ClientId, cancellation);
+                return StreamsOf(id, session, grant);
+            },
+            (streams, now) => ContinueAuthorization.Decide(streams.Authorization(id)!, grant is { } g ? streams.Grant(g) : null,
+                new(open.Client, session is null ? null : streams.Session(session.Id), family), now),
+            http.RequestAborted);
+        return decision is Accepted<NextStep>(var step, _) ? step : throw new InvalidOperationException("Continuing is never refused as a whole.");
+    }
+
+    /// <summary>The streams that decisions about a request read, the request's own first.</summary>
+    public static IReadOnlyList<Guid> StreamsOf(Guid authorization, Session? session, Guid? grant) =>
+        [authorization, .. session is null ? (Guid[])[] : [session.Id], .. grant is { } g ? (Guid[])[g] : []];
+
+    public IResult Respond(HttpContext http, OpenRequest open, NextStep step)
+    {
+        var (authorization, client, parameters) = open;
+        var request = authorization.Request;
+        return step switch
+        {
+            NextStep.SignIn => Results.Extensions.SeeOther($"/signin/{authorization.Id:N}"),
+            NextStep.AskConsent => Results.Extensions.SeeOther($"/consent/{authorization.Id:N}"),
+            NextStep.Answer(var grant, var family) => response.Code(http, client, request.RedirectUri, request.ResponseMode, parameters.State,
+                handles.Seal(new CodeHandle(authorization.Id, grant, family))),
+            NextStep.Refuse(var error) => response.Error(http, client, request.RedirectUri, request.ResponseMode, parameters.State, error),
+            NextStep.AnsweredAlready => pages.Error(http, "You've already answered", $"Go back to {client.Metadata.ClientName}: it has your answer.",
+                ErrorCode.InvalidRequest, "This authorization request was answered before.", startAgainUrl: HomeOf(open), startAgainText: $"Go to {client.Metadata.ClientName}"),
+            NextStep.TimedOut => pages.Error(http, "That took too long", "For safety we only keep a sign-in open for 15 minutes. Nothing was shared.",
+                ErrorCode.InvalidRequest, "The authorization request has expired.", startAgainUrl: HomeOf(open), startAgainText: "Start again"),
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
+    }
+
+    /// <summary>Where the app begins: its home page, or the front door of the host that its redirect proves.</summary>
+    private static string? HomeOf(OpenRequest open)
+    {
+        if (open.Client.Metadata.ClientUri is { } home) return home;
+        var redirect = new Uri(open.Authorization.Request.RedirectUri.Value);
+        return redirect.Scheme is "https" or "http" ? redirect.GetLeftPart(UriPartial.Authority) : null;
+    }
+}

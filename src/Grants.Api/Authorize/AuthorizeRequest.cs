@@ -1,0 +1,100 @@
+using System.Globalization;
+using Grants.Api.Http;
+using Grants.Domain.Authorizations;
+using Grants.Domain.Catalogues;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+
+namespace Grants.Api.Authorize;
+
+/// <summary>What the client sent along for itself; sealed before it is stored.</summary>
+public sealed record PrivateParameters(string? State, string? Nonce, string? LoginHint);
+
+/// <summary>An authorization request after parsing: RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1.</summary>
+public abstract record AuthorizeRequest
+{
+    private AuthorizeRequest() { }
+
+    /// <summary>Client or redirect URI are not proven, or the answer can't be encoded as asked: shown here, never redirected (RFC 6749 §4.1.2.1).</summary>
+    /// <param name="Received">What was wrong, as sent.</param>
+    public sealed record ShowPage(OAuthError Error, string? Received) : AuthorizeRequest;
+
+    /// <summary>Everything else goes back to the app.</summary>
+    public sealed record RedirectError(Client Client, RedirectUri RedirectUri, string ResponseMode, string? State, bool PromptNone, OAuthError Error) : AuthorizeRequest;
+
+    /// <param name="IdTokenHint">As sent; not verified yet.</param>
+    public sealed record Valid(Client Client, AuthorizationRequest Request, PrivateParameters Private, string? IdTokenHint) : AuthorizeRequest;
+
+    /// <summary>Parses in the order that protocol and safety want: client, redirect URI, response mode, and then all else.</summary>
+    /// <param name="client">The client that <c>client_id</c> names, if there is one.</param>
+    public static AuthorizeRequest Parse(Parameters parameters, Client? client, Catalogue catalogue)
+    {
+        if (parameters.IsRepeated("client_id")) return Page(ErrorCode.InvalidRequest, "client_id was sent more than once.", null);
+        if (parameters["client_id"] is not { } clientId) return Page(ErrorCode.InvalidRequest, "client_id is missing.", null);
+        if (client is not { IsActive: true }) return Page(ErrorCode.InvalidClient, "There is no such client.", clientId);
+
+        if (parameters.IsRepeated("redirect_uri")) return Page(ErrorCode.InvalidRequest, "redirect_uri was sent more than once.", null);
+        var metadata = client.Metadata;
+        RedirectUri redirectUri;
+        if (parameters["redirect_uri"] is { } given)
+        {
+            redirectUri = new RedirectUri(given);
+            if (!metadata.RedirectUris.Any(registered => new RedirectUri(registered).Admits(redirectUri, metadata.IsNative)))
+                return Page(ErrorCode.InvalidRequest, "redirect_uri is not registered for this client.", given);
+        }
+        else if (metadata.RedirectUris.Count == 1 && parameters["scope"]?.Split(' ').Contains(StandardScopes.OpenId) != true)
+        {
+            redirectUri = new RedirectUri(metadata.RedirectUris[0]);
+        }
+        else
+        {
+            return Page(ErrorCode.InvalidRequest, "redirect_uri is missing.", null);
+        }
+
+        if (parameters.IsRepeated("response_mode")) return Page(ErrorCode.InvalidRequest, "response_mode was sent more than once.", null);
+        var mode = parameters["response_mode"] ?? ResponseMode.Query;
+        if (!metadata.ResponseModes.Contains(mode)) return Page(ErrorCode.InvalidRequest, "This response_mode is not available.", mode);
+
+        var state = parameters.IsRepeated("state") ? null : parameters["state"];
+        var prompt = new ValueList<string>((parameters["prompt"] ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        AuthorizeRequest Error(string code, string description) =>
+            new RedirectError(client, redirectUri, mode, state, prompt.Contains(PromptValue.None), new OAuthError(code, description));
+
+        if (parameters.Fault is { } fault) return Error(fault.Code, fault.Description);
+        if (parameters["request"] is not null) return Error(ErrorCode.RequestNotSupported, "request is not supported.");
+        if (parameters["request_uri"] is not null) return Error(ErrorCode.RequestUriNotSupported, "request_uri is not supported.");
+        if (parameters["registration"] is not null) return Error(ErrorCode.RegistrationNotSupported, "registration is not supported.");
+        if (parameters["response_type"] is not { } responseType) return Error(ErrorCode.InvalidRequest, "response_type is missing.");
+        if (responseType != "code") return Error(ErrorCode.UnsupportedResponseType, "The only response_type is code.");
+        if (!metadata.GrantTypes.Contains(GrantType.AuthorizationCode)) return Error(ErrorCode.UnauthorizedClient, "The client may not use this flow.");
+
+        if (!ScopeSet.TryParse(parameters["scope"], out var scopes)) return Error(ErrorCode.InvalidScope, "scope has a character that is not allowed.");
+        // An app that names no scope gets what it is registered for and can't do without: some clients never send one.
+        if (scopes.Count == 0) scopes = metadata.NeededOf(metadata.Scope).Except([StandardScopes.OfflineAccess]);
+        if (scopes.Count == 0) return Error(ErrorCode.InvalidScope, "scope is missing.");
+        if (!scopes.IsSubsetOf(metadata.Scope) || scopes.Any(scope => !catalogue.Knows(scope))) return Error(ErrorCode.InvalidScope, "The client may not ask for this scope.");
+        // OpenID Connect Core §11: ignored where no refresh token could come of it.
+        if (!metadata.GrantTypes.Contains(GrantType.RefreshToken)) scopes = scopes.Except([StandardScopes.OfflineAccess]);
+
+        if (parameters["code_challenge"] is not { } challengeText) return Error(ErrorCode.InvalidRequest, "code_challenge is missing (PKCE, RFC 7636).");
+        if (parameters["code_challenge_method"] != CodeChallenge.Method) return Error(ErrorCode.InvalidRequest, "code_challenge_method must be S256.");
+        if (!CodeChallenge.TryParse(challengeText, out var challenge)) return Error(ErrorCode.InvalidRequest, "code_challenge must be 43 to 128 unreserved characters.");
+
+        if (prompt.FirstOrDefault(value => !PromptValue.Supported.Contains(value)) is { } unknown)
+            return Page(ErrorCode.InvalidRequest, "prompt has a value that is not available.", unknown); // Initiating User Registration 1.0 §3: HTTP 400
+        if (prompt.Contains(PromptValue.None) && prompt.Count > 1) return Error(ErrorCode.InvalidRequest, "prompt=none stands alone.");
+
+        var maxAge = metadata.DefaultMaxAge;
+        if (parameters["max_age"] is { } maxAgeText)
+        {
+            if (!int.TryParse(maxAgeText, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds)) return Error(ErrorCode.InvalidRequest, "max_age must be a number of seconds.");
+            maxAge = seconds;
+        }
+
+        return new Valid(client,
+            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null),
+            new PrivateParameters(state, parameters["nonce"], parameters["login_hint"]), parameters["id_token_hint"]);
+    }
+
+    private static ShowPage Page(string code, string description, string? received) => new(new OAuthError(code, description), received);
+}

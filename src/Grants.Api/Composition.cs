@@ -1,0 +1,192 @@
+using Grants.Api.Account;
+using Grants.Api.Authorize;
+using Grants.Api.Configuration;
+using Grants.Api.Consent;
+using Grants.Api.Database;
+using Grants.Api.EndSession;
+using Grants.Api.Expiry;
+using Grants.Api.Http;
+using Grants.Api.Keys;
+using Grants.Api.Log;
+using Grants.Api.Login;
+using Grants.Api.Signing;
+using Grants.Api.Token;
+using Grants.Api.UserInfo;
+using Grants.Projections;
+using JasperFx.Events.Daemon;
+using Marten;
+using Microsoft.AspNetCore.Antiforgery;
+using Microsoft.AspNetCore.Authentication.Cookies;
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.DataProtection.KeyManagement;
+using Microsoft.AspNetCore.DataProtection.XmlEncryption;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Identity;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Options;
+using Npgsql;
+using Wolverine;
+using Wolverine.Http;
+using Wolverine.Marten;
+
+namespace Grants.Api;
+
+/// <summary>What the server is made of, a method for each part.</summary>
+public static class Composition
+{
+    /// <summary>Log lines name ids and outcomes, never requests: addresses with codes and states in them, and SQL with its parameters, stay out (L6).</summary>
+    public static void AddGrantsLogging(this WebApplicationBuilder builder)
+    {
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+        builder.Logging.AddFilter("Microsoft.Hosting.Lifetime", LogLevel.Information);
+        builder.Logging.AddFilter("Npgsql", LogLevel.Error);
+        builder.Logging.AddFilter("Marten", LogLevel.Warning);
+        builder.Logging.AddFilter("Wolverine", LogLevel.Warning);
+        builder.Logging.AddFilter("JasperFx", LogLevel.Warning);
+        // Marten logs every failed commit with its parameters, also those that only lost a race.
+        builder.Logging.AddFilter("Marten.IDocumentStore", LogLevel.None);
+    }
+
+    /// <summary>Sizes beyond which a request is refused before anything reads it.</summary>
+    public static void AddGrantsLimits(this KestrelServerOptions kestrel)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxRequestLineSize = 8 * 1024;
+        kestrel.Limits.MaxRequestHeadersTotalSize = 32 * 1024;
+        kestrel.Limits.MaxRequestHeaderCount = 100;
+        kestrel.Limits.MaxRequestBodySize = 64 * 1024;
+        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
+    }
+
+    /// <summary>The database: the one that the settings name, else the private one, started when first needed.</summary>
+    public static IServiceCollection AddGrantsDatabase(this IServiceCollection services) => services
+        .AddSingleton(provider => new DatabaseHandle(provider.GetRequiredService<Settings>()))
+        .AddSingleton(provider => new NpgsqlDataSourceBuilder(provider.GetRequiredService<DatabaseHandle>().ConnectionString).Build());
+
+    public static IServiceCollection AddGrants(this IServiceCollection services) => services
+        .AddSingleton(provider => KeyEncryptionKey.Load(provider.GetRequiredService<Settings>()))
+        .AddSingleton<KeyVault>()
+        .AddSingleton<PersonalData>()
+        .AddSingleton(provider => Task.Run(() => SealedHandles.LoadAsync(provider.GetRequiredService<KeyVault>())).GetAwaiter().GetResult())
+        .AddSingleton<EventLog>()
+        .AddSingleton<KeyRing>()
+        .AddSingleton<TokenSigner>()
+        .AddSingleton<Lookups>()
+        .AddSingleton<ClientAuthentication>()
+        .AddSingleton<Causes>()
+        .AddSingleton<PageFrame>()
+        .AddSingleton<Authorize.Authorize>()
+        .AddSingleton<AuthorizationFlow>()
+        .AddSingleton<AuthorizationResponse>()
+        .AddSingleton<ArrivalLimits>()
+        .AddSingleton<BrowserSession>()
+        .AddSingleton<PasswordSignIn>()
+        .AddSingleton<SignInHandling>()
+        .AddSingleton<ConsentHandling>()
+        .AddSingleton<TokenGrants>()
+        .AddSingleton<UserInfoAnswers>()
+        .AddSingleton<SigningOut>()
+        .AddSingleton<AccessViews>()
+        .AddSingleton<ConnectedApps>()
+        .AddSingleton<ConfigurationApplier>()
+        .AddSingleton<ExpiryRecorder>()
+        .AddSingleton<SignInFailures>();
+
+    /// <summary>Pages, cookies, antiforgery and accounts.</summary>
+    public static IServiceCollection AddGrantsPages(this IServiceCollection services)
+    {
+        services.AddRazorComponents();
+        services.AddHttpContextAccessor();
+        services.AddDataProtection().SetApplicationName("Grants");
+        services.AddSingleton<DataProtectionKeys>();
+        services.AddSingleton<IConfigureOptions<KeyManagementOptions>>(provider =>
+            new ConfigureOptions<KeyManagementOptions>(options =>
+            {
+                options.XmlRepository = provider.GetRequiredService<DataProtectionKeys>();
+                options.XmlEncryptor = new NullXmlEncryptor(); // the vault encrypts what it keeps
+            }));
+        services.Configure<FormOptions>(options =>
+        {
+            options.ValueCountLimit = 200;
+            options.KeyLengthLimit = 256;
+            options.ValueLengthLimit = 32 * 1024;
+            options.BufferBodyLengthLimit = 64 * 1024;
+        });
+
+        services.AddSingleton<IAntiforgeryAdditionalDataProvider, FormBinding>();
+        services.AddAntiforgery(options => options.SuppressXFrameOptionsHeader = true);
+        services.AddAuthentication(BrowserSession.Scheme).AddCookie();
+        services.AddOptions<CookieAuthenticationOptions>(BrowserSession.Scheme).Configure<Settings>((options, settings) =>
+        {
+            options.Cookie.Name = BrowserSession.CookieName(settings, "grants-session");
+            options.Cookie.HttpOnly = true;
+            options.Cookie.SameSite = SameSiteMode.Lax;
+            options.Cookie.Path = "/";
+            options.Cookie.SecurePolicy = settings.IssuerUri.Scheme == "https" ? CookieSecurePolicy.Always : CookieSecurePolicy.SameAsRequest;
+            options.ExpireTimeSpan = BrowserSession.Idle;
+            options.SlidingExpiration = true;
+        });
+        services.AddOptions<AntiforgeryOptions>().Configure<Settings>((options, settings) =>
+        {
+            options.Cookie.Name = BrowserSession.CookieName(settings, "grants-form");
+            options.Cookie.SameSite = SameSiteMode.Strict;
+            options.Cookie.SecurePolicy = settings.IssuerUri.Scheme == "https" ? CookieSecurePolicy.Always : CookieSecurePolicy.SameAsRequest;
+        });
+
+        services.AddIdentityCore<Person>(options =>
+        {
+            options.Lockout.MaxFailedAccessAttempts = 5;
+            options.Lockout.DefaultLockoutTimeSpan = TimeSpan.FromMinutes(15);
+        }).AddUserStore<PersonStore>().AddUserManager<People>();
+        return services;
+    }
+
+    /// <summary>Marten with our events and views, Wolverine, and the services that run beside requests.</summary>
+    public static void AddGrantsEventStore(this WebApplicationBuilder builder, Settings settings)
+    {
+        var marten = builder.Services.AddMarten(GrantsStore.Configure).UseLightweightSessions().UseNpgsqlDataSource().ApplyAllDatabaseChangesOnStartup();
+        marten.IntegrateWithWolverine(wolverine =>
+        {
+            wolverine.MessageStorageSchemaName = "wolverine";
+            // On a shared database the nodes share the views among them.
+            wolverine.UseWolverineManagedEventSubscriptionDistribution = !settings.SingleNode;
+        });
+        if (settings.SingleNode) marten.AddAsyncDaemon(DaemonMode.Solo);
+
+        builder.Services.AddHostedService<Startup>();
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<SignInFailures>());
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<ExpiryRecorder>());
+        builder.Services.AddWolverineHttp();
+        builder.Host.UseWolverine(options =>
+        {
+            options.ApplicationAssembly = typeof(Program).Assembly;
+            options.Durability.Mode = settings.SingleNode ? DurabilityMode.Solo : DurabilityMode.Balanced;
+        });
+    }
+}
+
+/// <summary>Holds the private database's life: made when first asked for, stopped when the program ends.</summary>
+public sealed class DatabaseHandle : IDisposable
+{
+    private readonly PrivatePostgres? _private;
+
+    public DatabaseHandle(Settings settings)
+    {
+        _private = settings.ConnectionString is null
+            ? PrivatePostgres.Start(settings.DataFolder, options: new PrivatePostgresOptions { Own = !settings.IsCommand })
+            : null;
+        ConnectionString = _private?.ConnectionString ?? settings.ConnectionString!;
+    }
+
+    public string ConnectionString { get; }
+
+    public void Dispose() => _private?.Dispose();
+}
+
+/// <summary>Ties a form to the authorization request in its address and to the browser's session (R15).</summary>
+public sealed class FormBinding : IAntiforgeryAdditionalDataProvider
+{
+    public string GetAdditionalData(HttpContext context) => $"{context.GetRouteValue("id")}|{BrowserSession.IdOf(context):N}";
+
+    public bool ValidateAdditionalData(HttpContext context, string additionalData) => additionalData == GetAdditionalData(context);
+}

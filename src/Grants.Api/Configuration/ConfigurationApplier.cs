@@ -1,0 +1,123 @@
+using System.Text.Json.Nodes;
+using Grants.Api.Http;
+using Grants.Api.Keys;
+using Grants.Api.Log;
+using Grants.Api.Login;
+using Grants.Domain.Catalogues;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+using Grants.Domain.Subjects;
+using Marten;
+using Microsoft.AspNetCore.Identity;
+
+namespace Grants.Api.Configuration;
+
+/// <summary>Brings the log to what the declared configuration says, appending only the differences. Applying twice changes nothing.</summary>
+public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Settings settings, TimeProvider clock)
+{
+    private static readonly PasswordHasher<Person> Hasher = new();
+
+    /// <summary>Returns what changed, a line each. Throws <see cref="SettingsException"/> at the first entry that can't be.</summary>
+    public async Task<IReadOnlyList<string>> ApplyAsync(DeclaredConfiguration declared, string operatorName, CancellationToken cancellation)
+    {
+        var cause = new Cause(Cause.Operator(operatorName), Guid.CreateVersion7(clock.GetUtcNow()).ToString("N"), "config apply");
+        var changes = new List<string>(await ApplyCatalogueAsync(declared, cause, cancellation));
+        foreach (var client in declared.Clients)
+        {
+            if (await ApplyClientAsync(client, cause with { Client = new ClientId(client.ClientId) }, cancellation)) changes.Add($"client {client.ClientId}");
+        }
+
+        // A person's line names nobody: what is printed may be logged.
+        foreach (var person in declared.People)
+        {
+            if (await ApplyPersonAsync(person, cause, cancellation) is { } subject) changes.Add($"person {subject}");
+        }
+
+        return changes;
+    }
+
+    private async Task<IReadOnlyList<string>> ApplyCatalogueAsync(DeclaredConfiguration declared, Cause cause, CancellationToken cancellation)
+    {
+        foreach (var scope in declared.Scopes)
+        {
+            if (!ScopeSet.IsToken(scope.Name) || scope.Label.Length is 0 or > 70 || scope.Kind is not ("see" or "do"))
+                throw new SettingsException($"Scope {scope.Name}: the name must be a scope token, the label 1 to 70 characters, the kind see or do.");
+        }
+
+        foreach (var resource in declared.Resources)
+        {
+            if (!Uri.TryCreate(resource.Resource, UriKind.Absolute, out var uri) || uri.Fragment.Length > 0) throw new SettingsException($"Resource {resource.Resource} must be an absolute URI without fragment (RFC 8707 §2).");
+            if (resource.TokenFormat != "jwt") throw new SettingsException($"Resource {resource.Resource}: the only token_format is jwt.");
+        }
+
+        var ask = new DeclareCatalogue.Request(
+            new(declared.Scopes.Select(scope => new ScopeDefinition(scope.Name, scope.Label, scope.Kind, scope.Risk, scope.Details))),
+            new(declared.Resources.Select(resource => new ResourceDefinition(resource.Resource, resource.Name, ScopeSet.Of(resource.Scopes), resource.TokenFormat))));
+        var decision = await log.Commit(cause, [Catalogue.StreamId], (streams, now) => DeclareCatalogue.Decide(streams.Catalogue(Catalogue.StreamId), ask, now), cancellation);
+        return ((Accepted<ValueList<string>>)decision).Value;
+    }
+
+    private async Task<bool> ApplyClientAsync(DeclaredClient declared, Cause cause, CancellationToken cancellation)
+    {
+        var metadata = declared.ToMetadata();
+        var id = new ClientId(declared.ClientId);
+        if (declared.ClientSecret is { } chosen && !settings.Development && chosen.Length < 32)
+            throw new SettingsException($"Client {id}: outside Development a client_secret needs at least 32 characters. Leave it out and a random one is made.");
+
+        var fresh = Guid.CreateVersion7(clock.GetUtcNow());
+        var keyId = fresh.ToString("N")[..12];
+        var stream = fresh;
+        var decision = await log.Commit(cause, async (query, ct) => [stream = (await query.Query<Client>().FirstOrDefaultAsync(client => client.ClientId == id, ct))?.Id ?? fresh],
+            (streams, now) =>
+            {
+                var client = streams.Client(stream);
+                var secret = declared.ClientSecret is { } given ? new Secret(given)
+                    : metadata.IsConfidential && (client is null || client.Secrets.Count == 0) ? FirstStartFile.MakeClientSecret(settings, id)
+                    : null;
+                return DeclareClient.Decide(client, new(stream, id, metadata, secret is null ? null : SecretHash.Of(keyId, secret)), now);
+            }, cancellation);
+        if (decision is Refused<bool>(var error, _)) throw new SettingsException($"Client {id}: {error.Description}");
+        return ((Accepted<bool>)decision).Value;
+    }
+
+    private async Task<SubjectId?> ApplyPersonAsync(DeclaredPerson declared, Cause cause, CancellationToken cancellation)
+    {
+        var loginHash = await personal.LoginHashAsync(declared.Username.Normalize().ToUpperInvariant(), cancellation);
+        var fresh = new SubjectId(Guid.CreateVersion7(clock.GetUtcNow()));
+        var claims = (declared.Claims ?? []).ToJsonString();
+        ValueList<string> roles = new(declared.Roles ?? []);
+        var subject = fresh;
+        var (known, knownClaims, knownHash) = ((Subject?)null, (string?)null, (string?)null);
+        var password = declared.Password;
+        SealedText? sealedName = null, sealedClaims = null, sealedHash = null;
+
+        var decision = await log.Commit(cause, async (query, ct) =>
+        {
+            known = await query.Query<Subject>().FirstOrDefaultAsync(person => person.LoginHash == loginHash, ct);
+            subject = known?.SubjectId ?? fresh;
+            knownClaims = known is null ? null : await personal.OpenAsync(known.Claims, ct);
+            knownHash = known?.PasswordHash is { } text ? await personal.OpenAsync(text, ct) : null;
+            if (known is null && password is null && settings.Development) password = FirstStartFile.MakePassword(settings, declared.Username);
+            sealedName = known is null ? await personal.SealAsync(subject, declared.Username, ct) : null;
+            sealedClaims = JsonNode.DeepEquals(JsonNode.Parse(knownClaims ?? "null"), JsonNode.Parse(claims)) ? null : await personal.SealAsync(subject, claims, ct);
+            var right = password is null || (knownHash is not null && Hasher.VerifyHashedPassword(null!, knownHash, password) != PasswordVerificationResult.Failed);
+            sealedHash = right ? null : await personal.SealAsync(subject, Hasher.HashPassword(null!, password!), ct);
+            return [subject.Value];
+        },
+        (_, now) =>
+        {
+            var events = new List<SubjectEvent>();
+            if (known is null) events.Add(new SubjectEvent.Registered(loginHash, sealedName!.Value, sealedClaims!.Value, roles, now));
+            else
+            {
+                if (sealedClaims is { } changed) events.Add(new SubjectEvent.ClaimsReplaced(changed, now));
+                if (known.Roles != roles) events.Add(new SubjectEvent.RolesReplaced(roles, now));
+            }
+
+            if (sealedHash is { } hash) events.Add(new SubjectEvent.PasswordSet(hash, now));
+            return Decide.Accept(events.Count > 0, events.Select(e => new StreamEvent(subject.Value, e)));
+        }, cancellation);
+
+        return ((Accepted<bool>)decision).Value ? subject : null;
+    }
+}

@@ -1,0 +1,114 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using Grants.Domain.Catalogues;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+
+namespace Grants.Api.Configuration;
+
+/// <summary>
+/// The declared configuration: a JSON file with scopes, resources, clients and people. Client members have RFC 7591's names; ours
+/// beyond them start with <c>grants_</c>, and times among them are seconds.
+/// </summary>
+public sealed record DeclaredConfiguration
+{
+    private static readonly JsonSerializerOptions Options = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        ReadCommentHandling = JsonCommentHandling.Skip,
+        AllowTrailingCommas = true,
+        MaxDepth = 16,
+    };
+
+    public IReadOnlyList<DeclaredScope> Scopes { get; init; } = [];
+    public IReadOnlyList<DeclaredResource> Resources { get; init; } = [];
+    public IReadOnlyList<DeclaredClient> Clients { get; init; } = [];
+    public IReadOnlyList<DeclaredPerson> People { get; init; } = [];
+
+    /// <summary>Reads a file. Throws <see cref="SettingsException"/> that names the file, the line and the member at fault.</summary>
+    public static DeclaredConfiguration Read(string file)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<DeclaredConfiguration>(File.ReadAllText(file), Options) ?? new();
+        }
+        catch (JsonException e)
+        {
+            throw new SettingsException($"{file}, line {e.LineNumber + 1}: {(e.Message.Contains("could not be mapped", StringComparison.Ordinal) ? "a member here is unknown" : "this can't be read")} ({e.Path}).");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new SettingsException($"The configuration {file} can't be read: {e.Message}");
+        }
+    }
+}
+
+public sealed record DeclaredScope(string Name, string Label, string Kind, string? Risk, string? Details);
+
+public sealed record DeclaredResource(string Resource, string Name, IReadOnlyList<string> Scopes, string TokenFormat = "jwt");
+
+public sealed record DeclaredPerson(string Username, string? Password, IReadOnlyList<string>? Roles, JsonObject? Claims);
+
+/// <summary>A client in RFC 7591's words.</summary>
+public sealed record DeclaredClient
+{
+    public required string ClientId { get; init; }
+    public string? ClientSecret { get; init; }
+    public required string ClientName { get; init; }
+    public string? ClientUri { get; init; }
+    public IReadOnlyList<string> RedirectUris { get; init; } = [];
+    public IReadOnlyList<string> PostLogoutRedirectUris { get; init; } = [];
+    public IReadOnlyList<string> GrantTypes { get; init; } = [GrantType.AuthorizationCode];
+    public IReadOnlyList<string> ResponseTypes { get; init; } = ["code"];
+    public IReadOnlyList<string>? ResponseModes { get; init; }
+    public string TokenEndpointAuthMethod { get; init; } = ClientAuthMethod.Basic;
+    public string ApplicationType { get; init; } = "web";
+    public string Scope { get; init; } = "";
+    public string? IdTokenSignedResponseAlg { get; init; }
+    public int? DefaultMaxAge { get; init; }
+    public bool RequireAuthTime { get; init; }
+    public string GrantsOptionalScopes { get; init; } = "";
+    public IReadOnlyDictionary<string, string>? GrantsPurposes { get; init; }
+    public bool GrantsChecked { get; init; }
+    public bool GrantsOwnApp { get; init; }
+    public int? GrantsAccessTokenLifetime { get; init; }
+    public int? GrantsRefreshTokenIdle { get; init; }
+    public int? GrantsGrantLifetime { get; init; }
+    public int? GrantsRefreshRetryWindow { get; init; }
+    public bool GrantsAppendFragment { get; init; }
+
+    public ClientMetadata ToMetadata()
+    {
+        if (!ScopeSet.TryParse(Scope, out var scope) || !ScopeSet.TryParse(GrantsOptionalScopes, out var optional))
+            throw new SettingsException($"Client {ClientId}: scope has a character that is not allowed.");
+        if (ResponseTypes.Any(type => type != "code")) throw new SettingsException($"Client {ClientId}: the only response_type is code.");
+        var defaults = new ClientMetadata { ClientName = ClientName };
+        return defaults with
+        {
+            ClientUri = ClientUri,
+            RedirectUris = new(RedirectUris),
+            PostLogoutRedirectUris = new(PostLogoutRedirectUris),
+            GrantTypes = new(GrantTypes),
+            ResponseModes = ResponseModes is null ? defaults.ResponseModes : new(ResponseModes),
+            TokenEndpointAuthMethod = TokenEndpointAuthMethod,
+            ApplicationType = ApplicationType,
+            Scope = scope,
+            IdTokenSignedResponseAlg = IdTokenSignedResponseAlg ?? defaults.IdTokenSignedResponseAlg,
+            DefaultMaxAge = DefaultMaxAge,
+            RequireAuthTime = RequireAuthTime,
+            OptionalScopes = optional,
+            Purposes = new((GrantsPurposes ?? new Dictionary<string, string>()).Select(purpose => new ScopePurpose(purpose.Key, purpose.Value))),
+            Checked = GrantsChecked,
+            OwnApp = GrantsOwnApp,
+            AccessTokenLifetime = Seconds(GrantsAccessTokenLifetime) ?? defaults.AccessTokenLifetime,
+            RefreshTokenIdle = Seconds(GrantsRefreshTokenIdle) ?? defaults.RefreshTokenIdle,
+            GrantLifetime = Seconds(GrantsGrantLifetime) ?? defaults.GrantLifetime,
+            RefreshRetryWindow = Seconds(GrantsRefreshRetryWindow),
+            AppendFragment = GrantsAppendFragment,
+        };
+    }
+
+    private static TimeSpan? Seconds(int? seconds) => seconds is { } s ? TimeSpan.FromSeconds(s) : null;
+}

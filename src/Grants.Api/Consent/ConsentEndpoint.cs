@@ -1,0 +1,129 @@
+using System.Globalization;
+using Grants.Api.Authorize;
+using Grants.Api.Http;
+using Grants.Api.Log;
+using Grants.Api.Login;
+using Grants.Api.Pages;
+using Grants.Domain.AccessGrants;
+using Grants.Domain.Authorizations;
+using Grants.Domain.Catalogues;
+using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
+using Wolverine.Http;
+
+namespace Grants.Api.Consent;
+
+/// <summary>The consent page: asks a person whether an app may do what it asks for, and records the answer.</summary>
+public static class ConsentEndpoint
+{
+    [WolverineGet("/consent/{id}")]
+    public static async Task<IResult> Get(Guid id, HttpContext http, AuthorizationFlow flow, BrowserSession browser, ConsentHandling consent)
+    {
+        var (open, instead) = await flow.FindAsync(http, id);
+        if (open is null) return instead!;
+        var session = await browser.FindAsync(http);
+        var step = await flow.NextAsync(http, open, session);
+        return step is NextStep.AskConsent ? await consent.PageAsync(http, open, session!, null) : flow.Respond(http, open, step);
+    }
+
+    [WolverinePost("/consent/{id}")]
+    public static async Task<IResult> Post(Guid id, HttpContext http, AuthorizationFlow flow, ConsentHandling consent)
+    {
+        var (open, instead) = await flow.FindAsync(http, id);
+        return open is null ? instead! : await consent.SubmitAsync(http, open);
+    }
+}
+
+/// <summary>The consent form: shows it, takes it.</summary>
+public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookups lookups, BrowserSession browser, Causes causes, PageFrame pages, SignInHandling signIn, TimeProvider clock)
+{
+    public async Task<IResult> PageAsync(HttpContext http, OpenRequest open, Session session, string? error)
+    {
+        var request = open.Authorization.Request;
+        http.SetPolicy(new PagePolicy([SecurityHeaders.FormTarget(request.RedirectUri.Value)]));
+        var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
+        var grant = await lookups.GrantAsync(session.Subject, open.Client.ClientId, http.RequestAborted);
+        if (grant is not null && !grant.IsLive(clock.GetUtcNow())) grant = null;
+
+        // When something is new, only that is asked, and what stands is folded away; when everything was answered before
+        // (prompt=consent), everything is asked again.
+        var asked = ConsentWords.Listed(request.Scopes).ToList();
+        var fresh = grant is null ? asked : [.. asked.Where(scope => !grant.Scopes.Contains(scope))];
+        var again = fresh.Count == 0 || request.Prompts(PromptValue.Consent);
+        var shown = (again ? asked : fresh).Select(scope => Permission(open, scope, catalogue, grant)).ToList();
+        var allowed = again ? [] : asked.Except(fresh).Select(scope => Permission(open, scope, catalogue, grant)).ToList();
+        var client = open.Client;
+        var renamed = client.NameChangedAt is { } changed && grant is not null && grant.CreatedAt < changed ? client.NameBefore : null;
+        var app = pages.App(client, request.RedirectUri.Value) with { History = grant is null ? "New to you" : $"You've used it since {grant.CreatedAt.ToString("MMM yyyy", CultureInfo.InvariantCulture)}" };
+
+        return PageFrame.Page<ConsentPage>(new ConsentModel(pages.Site, pages.Field(http), $"/consent/{open.Authorization.Id:N}", app,
+            await signIn.NameOf(session.Subject, http.RequestAborted), $"/signin/{open.Authorization.Id:N}/other",
+            [.. shown.Where(permission => !IsDoing(catalogue, permission.Scope))], [.. shown.Where(permission => IsDoing(catalogue, permission.Scope))],
+            Cannot(catalogue, request.Scopes, grant), Duration(open), new Uri(request.RedirectUri.Value) is { Scheme: "http" or "https" } to ? to.Authority : "the app on your device",
+            renamed, allowed, error), error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
+    }
+
+    public async Task<IResult> SubmitAsync(HttpContext http, OpenRequest open)
+    {
+        if (await pages.RefuseForgedAsync(http) is { } forged) return forged;
+        if (await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not { } form || form["decision"] is not ("allow" or "deny"))
+            return flow.Respond(http, open, new NextStep.AskConsent(open.Authorization.Request.Scopes));
+
+        var session = await browser.FindAsync(http);
+        var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
+        var text = ConsentWords.Of(open.Client, open.Authorization.Request.Scopes, catalogue);
+        var id = open.Authorization.Id;
+        var ticked = Parameters.Ticked(http.Request, "allow");
+        var (newGrant, newFamily) = (Guid.CreateVersion7(clock.GetUtcNow()), Guid.CreateVersion7(clock.GetUtcNow()));
+        Guid? grant = null;
+        var decision = await log.Commit(
+            await causes.Of(http, session is null ? Cause.ByClient(open.Client.ClientId) : Cause.Person(session.Subject), open.Client.ClientId, session?.Id, session?.Subject),
+            async (query, cancellation) =>
+            {
+                grant = session is null ? null : await Lookups.LiveGrantAsync(query, session.Subject, open.Client.ClientId, cancellation);
+                return AuthorizationFlow.StreamsOf(id, session, grant);
+            },
+            (streams, now) =>
+            {
+                var standing = grant is { } g ? streams.Grant(g) : null;
+                // Optional permissions that stand and weren't asked about again were not on the form: they stay allowed.
+                var kept = open.Authorization.Request.Prompts(PromptValue.Consent) || standing is null || !standing.IsLive(now)
+                    ? ScopeSet.Empty
+                    : open.Authorization.Request.Scopes.Intersect(standing.Scopes).Intersect(open.Client.Metadata.OptionalScopes);
+                return AnswerConsent.Decide(streams.Authorization(id)!, standing,
+                    new(open.Client, session is null ? null : streams.Session(session.Id), form["decision"] == "allow", ScopeSet.Of(ticked).Union(kept), text, newGrant, newFamily), now);
+            },
+            http.RequestAborted);
+        return decision switch
+        {
+            Accepted<NextStep>(var step, _) => flow.Respond(http, open, step),
+            Refused<NextStep>(_, _) => await PageAsync(http, open, session!, "One of the permissions sent is not on this page. Look at the list and answer again."),
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
+    }
+
+    private static bool IsDoing(Catalogue catalogue, string scope) => catalogue.Scope(scope)?.Kind == "do";
+
+    private static PermissionModel Permission(OpenRequest open, string scope, Catalogue catalogue, Grant? grant)
+    {
+        var metadata = open.Client.Metadata;
+        var definition = catalogue.Scope(scope);
+        // An app that nobody has checked doesn't get to argue its case on this page.
+        var purpose = metadata.Checked || metadata.OwnApp ? metadata.Purposes.FirstOrDefault(p => p.Scope == scope)?.Text : null;
+        return new PermissionModel(scope, definition?.Label ?? scope, definition?.Details, definition?.Risk, purpose is null ? null : DisplayText.Clean(purpose),
+            grant is not null && !grant.Scopes.Contains(scope), !metadata.OptionalScopes.Contains(scope), grant?.Scopes.Contains(scope) ?? false, grant?.Refused.Contains(scope) ?? false);
+    }
+
+    /// <summary>What stays out of reach: never the password, and up to two things that this server could allow but the app doesn't ask for.</summary>
+    private static List<string> Cannot(Catalogue catalogue, ScopeSet asked, Grant? grant) =>
+        ["see your password", .. catalogue.Scopes.Where(scope => scope.Kind == "do" && !asked.Contains(scope.Name) && grant?.Scopes.Contains(scope.Name) != true)
+            .Take(2).Select(scope => char.ToLowerInvariant(scope.Label[0]) + scope.Label[1..])];
+
+    private string Duration(OpenRequest open)
+    {
+        var until = (clock.GetUtcNow() + open.Client.Metadata.GrantLifetime).ToString("d MMM yyyy", CultureInfo.InvariantCulture);
+        return open.Authorization.Request.Scopes.Contains(StandardScopes.OfflineAccess)
+            ? $"Until {until}, even when you're not using it."
+            : $"Until {until}, only while you're using it.";
+    }
+}

@@ -1,0 +1,25 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Grants.Api.Keys;
+using Grants.Api.Log;
+using Grants.Domain.Protocol;
+
+namespace Grants.Api.Http;
+
+/// <summary>Makes the <see cref="Cause"/> of what a request brings about. Where it came from is sealed at once and never logged.</summary>
+public sealed class Causes(PersonalData personal)
+{
+    /// <param name="subject">The person, when known: then the origin is sealed under that person's key.</param>
+    public async Task<Cause> Of(HttpContext http, string actor, ClientId? client = null, Guid? session = null, SubjectId? subject = null)
+    {
+        var address = http.Connection.RemoteIpAddress;
+        var origin = JsonSerializer.Serialize(new { address = address?.ToString(), agent = Shorten(http.Request.Headers.UserAgent.ToString()) });
+        return new Cause(actor, RequestId(http), $"{http.Request.Method} {http.GetEndpoint()?.Metadata.GetMetadata<Microsoft.AspNetCore.Http.Metadata.IRouteDiagnosticsMetadata>()?.Route ?? http.Request.Path}",
+            client, session, await personal.SealAsync(subject, origin, http.RequestAborted), await personal.NetworkHashAsync(address, http.RequestAborted));
+    }
+
+    /// <summary>The trace id where there is one, so that traces and events can be joined.</summary>
+    public static string RequestId(HttpContext http) => Activity.Current?.TraceId.ToHexString() ?? http.TraceIdentifier;
+
+    private static string Shorten(string agent) => agent.Length <= 300 ? agent : agent[..300];
+}

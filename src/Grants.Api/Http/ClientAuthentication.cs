@@ -1,0 +1,90 @@
+using System.Text;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+
+namespace Grants.Api.Http;
+
+/// <summary>Who a client proved to be.</summary>
+public abstract record ClientAuthenticationResult
+{
+    private ClientAuthenticationResult() { }
+
+    public sealed record Authenticated(Client Client) : ClientAuthenticationResult;
+
+    public sealed record Failed(OAuthErrorResult Result) : ClientAuthenticationResult;
+}
+
+/// <summary>
+/// Client authentication: RFC 6749 §2.3, one code path for every endpoint that wants it. Exactly one method, and only the one the
+/// client is registered with. Unknown clients and wrong secrets look alike and cost alike.
+/// </summary>
+public sealed class ClientAuthentication(Lookups lookups)
+{
+    private const string Realm = "Basic realm=\"grants\"";
+    private static readonly string[] NeverInQuery = ["client_id", "client_secret", "code", "code_verifier", "refresh_token", "token", "grant_type"];
+    private static readonly SecretHash Nobody = SecretHash.Of("none", new Secret("nobody's secret"));
+
+    public async Task<ClientAuthenticationResult> AuthenticateAsync(HttpRequest request, Parameters form, CancellationToken cancellation)
+    {
+        if (NeverInQuery.Any(request.Query.ContainsKey)) return Failed(ErrorCode.InvalidRequest, "Parameters belong in the body, never in the address.");
+        if (form.Fault is { } fault) return new ClientAuthenticationResult.Failed(new OAuthErrorResult(fault));
+
+        if (request.Headers.Authorization.Count > 1) return Failed(ErrorCode.InvalidRequest, "More than one Authorization header was sent.");
+        var header = request.Headers.Authorization.ToString();
+        if (header.Length > 0)
+        {
+            if (form["client_secret"] is not null) return Failed(ErrorCode.InvalidRequest, "More than one way of client authentication was used.");
+            if (!TryReadBasic(header, out var id, out var secret)) return Unauthorized(usedHeader: true);
+            if (form["client_id"] is { } other && other != id.Value) return Failed(ErrorCode.InvalidRequest, "client_id is not the client that authenticated.");
+            return await Check(id, secret, ClientAuthMethod.Basic, cancellation);
+        }
+
+        if (form["client_id"] is not { } clientId) return Unauthorized(usedHeader: false);
+        return form["client_secret"] is { } posted
+            ? await Check(new ClientId(clientId), new Secret(posted), ClientAuthMethod.Post, cancellation)
+            : await Check(new ClientId(clientId), null, ClientAuthMethod.None, cancellation);
+    }
+
+    private async Task<ClientAuthenticationResult> Check(ClientId id, Secret? secret, string method, CancellationToken cancellation)
+    {
+        var client = await lookups.ClientAsync(id, cancellation);
+        // Every path hashes and compares at least once, so that time tells nothing about whether the client exists.
+        var proven = secret is null
+            ? client is { Metadata.IsConfidential: false }
+            : (client is { Secrets.Count: > 0 } ? client.Secrets : [Nobody]).Aggregate(false, (found, hash) => hash.IsOf(secret) | found);
+        return proven && client is { IsActive: true } && client.Metadata.TokenEndpointAuthMethod == method
+            ? new ClientAuthenticationResult.Authenticated(client)
+            : Unauthorized(method == ClientAuthMethod.Basic);
+    }
+
+    /// <summary>RFC 6749 §2.3.1 with its Appendix B: both parts are form-urlencoded before they are joined, so split first and decode then.</summary>
+    internal static bool TryReadBasic(string header, out ClientId id, out Secret secret)
+    {
+        (id, secret) = (default, new Secret(""));
+        if (!header.StartsWith("Basic ", StringComparison.OrdinalIgnoreCase)) return false;
+        var bytes = new byte[header.Length];
+        if (!Convert.TryFromBase64String(header["Basic ".Length..].Trim(), bytes, out var length)) return false;
+        string pair;
+        try
+        {
+            pair = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes, 0, length);
+        }
+        catch (DecoderFallbackException)
+        {
+            return false;
+        }
+
+        var colon = pair.IndexOf(':', StringComparison.Ordinal);
+        if (colon <= 0) return false;
+        id = new ClientId(FormDecode(pair[..colon]));
+        secret = new Secret(FormDecode(pair[(colon + 1)..]));
+        return true;
+    }
+
+    private static string FormDecode(string text) => Uri.UnescapeDataString(text.Replace('+', ' '));
+
+    private static ClientAuthenticationResult.Failed Failed(string code, string description) => new(new OAuthErrorResult(new OAuthError(code, description)));
+
+    private static ClientAuthenticationResult.Failed Unauthorized(bool usedHeader) => new(new OAuthErrorResult(
+        new OAuthError(ErrorCode.InvalidClient, "The client could not be authenticated."), StatusCodes.Status401Unauthorized, usedHeader ? Realm : null));
+}

@@ -1,0 +1,55 @@
+using System.Net.Sockets;
+using Grants.Api.Log;
+using Grants.Domain.Protocol;
+using Microsoft.AspNetCore.Diagnostics;
+using Npgsql;
+
+namespace Grants.Api.Http;
+
+/// <summary>The one place where an exception becomes an answer, and the check of the Host header.</summary>
+public static class Errors
+{
+    private static readonly string[] Pages = ["/authorize", "/signin", "/consent", "/account", "/logout", "/signed-out"];
+
+    /// <summary>
+    /// Bugs become <c>server_error</c>, an absent database and lost races <c>temporarily_unavailable</c> with 503. Nothing about the
+    /// cause goes out; the reference finds it in the log.
+    /// </summary>
+    public static void UseGrantsErrors(this WebApplication app) => app.UseExceptionHandler(branch => branch.Run(async http =>
+    {
+        var failure = http.Features.Get<IExceptionHandlerFeature>()?.Error;
+        if (failure is BadHttpRequestException bad)
+        {
+            await new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The request can't be read."), bad.StatusCode).ExecuteAsync(http);
+            return;
+        }
+
+        var busy = failure is TooBusyException || IsOutage(failure);
+        var status = busy ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status500InternalServerError;
+        if (busy) http.Response.Headers.RetryAfter = "5";
+        var page = Array.Exists(Pages, path => http.Request.Path.StartsWithSegments(path));
+        var result = page
+            ? app.Services.GetRequiredService<PageFrame>().Error(http, "We can't sign you in right now", "Your access hasn't changed. Try again in a moment.", busy ? ErrorCode.TemporarilyUnavailable : ErrorCode.ServerError, "See the server's log under this reference.", status: status)
+            : new OAuthErrorResult(new OAuthError(busy ? ErrorCode.TemporarilyUnavailable : ErrorCode.ServerError, busy ? "Try again in a moment." : "The server failed."), status);
+        await result.ExecuteAsync(http);
+    }));
+
+    /// <summary>Requests for another host than the issuer's are not ours (a forged Host must not reach anything). Loopback names serve health checks and developers.</summary>
+    public static void UseKnownHostsOnly(this WebApplication app, Settings settings) => app.Use((http, next) =>
+    {
+        var host = http.Request.Host.Host;
+        if (string.Equals(host, settings.IssuerUri.Host, StringComparison.OrdinalIgnoreCase) || http.Request.Path.StartsWithSegments("/healthz") || http.Request.Path.StartsWithSegments("/readyz")) return next(http);
+        http.Response.StatusCode = StatusCodes.Status400BadRequest;
+        return http.Response.WriteAsync(settings.Development && host is "127.0.0.1" or "[::1]" or "localhost"
+            ? $"You opened {host} but the issuer is {settings.IssuerUri.Host}. Use {settings.Issuer}."
+            : "Unknown host.");
+    });
+
+    private static bool IsOutage(Exception? failure) => failure switch
+    {
+        null => false,
+        PostgresException postgres => postgres.SqlState.StartsWith("08", StringComparison.Ordinal) || postgres.SqlState.StartsWith("57", StringComparison.Ordinal) || postgres.SqlState.StartsWith("53", StringComparison.Ordinal),
+        NpgsqlException or SocketException or TimeoutException => true,
+        _ => IsOutage(failure.InnerException),
+    };
+}

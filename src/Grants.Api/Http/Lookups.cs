@@ -1,0 +1,44 @@
+using Grants.Domain.AccessGrants;
+using Grants.Domain.Catalogues;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+using Grants.Domain.Subjects;
+using Marten;
+
+namespace Grants.Api.Http;
+
+/// <summary>What decisions have to find by another key than a stream's id, from the inline views: exact, never late (design §7).</summary>
+public sealed class Lookups(IDocumentStore store)
+{
+    public async Task<Client?> ClientAsync(ClientId id, CancellationToken cancellation)
+    {
+        await using var session = store.QuerySession();
+        return await session.Query<Client>().FirstOrDefaultAsync(client => client.ClientId == id, cancellation);
+    }
+
+    public async Task<Catalogue> CatalogueAsync(CancellationToken cancellation)
+    {
+        await using var session = store.QuerySession();
+        return await session.LoadAsync<Catalogue>(Catalogue.StreamId, cancellation) ?? Catalogue.Empty;
+    }
+
+    public async Task<Subject?> SubjectAsync(SubjectId id, CancellationToken cancellation)
+    {
+        await using var session = store.QuerySession();
+        return await session.LoadAsync<Subject>(id.Value, cancellation);
+    }
+
+    /// <summary>What stands between the two, if anything does.</summary>
+    public async Task<Grant?> GrantAsync(SubjectId subject, ClientId client, CancellationToken cancellation)
+    {
+        await using var session = store.QuerySession();
+        return await LiveGrantAsync(session, subject, client, cancellation) is { } id ? await session.LoadAsync<Grant>(id, cancellation) : null;
+    }
+
+    /// <summary>The stream of the grant that is live between the two, if there is one.</summary>
+    public static async Task<Guid?> LiveGrantAsync(IQuerySession session, SubjectId subject, ClientId client, CancellationToken cancellation)
+    {
+        var key = Grant.KeyOf(subject, client);
+        return (await session.Query<Grant>().FirstOrDefaultAsync(grant => grant.LiveKey == key, cancellation))?.Id;
+    }
+}

@@ -1,0 +1,41 @@
+using System.Text.Json.Serialization;
+using Grants.Domain.Protocol;
+
+namespace Grants.Api.Http;
+
+/// <summary>An OAuth error as JSON: RFC 6749 §5.2.</summary>
+/// <param name="Status">400 unless a specification says otherwise.</param>
+/// <param name="Challenge">The <c>WWW-Authenticate</c> header, required with 401.</param>
+public sealed record OAuthErrorResult(OAuthError Error, int Status = StatusCodes.Status400BadRequest, string? Challenge = null) : IResult
+{
+    public Task ExecuteAsync(HttpContext httpContext)
+    {
+        httpContext.Response.StatusCode = Status;
+        NoStore(httpContext.Response);
+        if (Challenge is not null) httpContext.Response.Headers.WWWAuthenticate = Challenge;
+        return httpContext.Response.WriteAsJsonAsync(new Body(Error.Code, Printable(Error.Description)), httpContext.RequestAborted);
+    }
+
+    /// <summary>RFC 6749 §5.1 names both headers.</summary>
+    internal static void NoStore(HttpResponse response)
+    {
+        response.Headers.CacheControl = "no-store";
+        response.Headers.Pragma = "no-cache";
+    }
+
+    /// <summary>RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E.</summary>
+    internal static string Printable(string description) =>
+        string.Concat(description.Select(c => c is >= ' ' and <= '~' and not '"' and not '\\' ? c : '?'));
+
+    private sealed record Body([property: JsonPropertyName("error")] string Error, [property: JsonPropertyName("error_description")] string Description);
+}
+
+/// <summary>Bearer challenges: RFC 6750 §3.</summary>
+public static class BearerChallenge
+{
+    /// <summary>No credentials were sent, so there is nothing to say about them (RFC 6750 §3.1).</summary>
+    public const string Missing = "Bearer realm=\"grants\"";
+
+    public static string For(string error, string description, string? scope = null) =>
+        $"{Missing}, error=\"{error}\", error_description=\"{OAuthErrorResult.Printable(description)}\"" + (scope is null ? "" : $", scope=\"{scope}\"");
+}

@@ -1,0 +1,80 @@
+using System.Buffers.Binary;
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Grants.Api.Keys;
+
+/// <summary>An authorization code: the streams that its redemption reads.</summary>
+public sealed record CodeHandle(Guid Authorization, Guid Grant, Guid Family);
+
+/// <summary>A refresh token: the streams that a refresh reads, and which of the family's refresh tokens it is.</summary>
+public sealed record RefreshHandle(Guid Family, Guid Grant, int Generation);
+
+/// <summary>
+/// Credentials that are not stored: <c>{prefix}_{base64url(key number ‖ stream ids ‖ generation)}.{base64url(HMAC-SHA-256)}</c>. The
+/// seal is checked before any query, so garbage costs no database work, and the stream decides the rest. A 256-bit seal can't be
+/// guessed (RFC 6749 §10.10). See docs/decisions/0002-sealed-handles.md.
+/// </summary>
+public sealed class SealedHandles
+{
+    private const string CodePrefix = "grc_";
+    private const string RefreshPrefix = "grr_";
+    private const string VaultPrefix = "handles:";
+    private readonly Dictionary<byte, byte[]> _keys;
+    private readonly byte _current;
+
+    private SealedHandles(Dictionary<byte, byte[]> keys)
+    {
+        _keys = keys;
+        _current = keys.Keys.Max();
+    }
+
+    /// <summary>Reads the sealing keys; makes the first one on an empty database. The newest seals, all verify.</summary>
+    public static async Task<SealedHandles> LoadAsync(KeyVault vault, CancellationToken cancellation = default)
+    {
+        await vault.GetOrMakeAsync(VaultPrefix + "001", cancellation: cancellation);
+        var keys = await vault.AllAsync(VaultPrefix, cancellation);
+        return new SealedHandles(keys.ToDictionary(key => byte.Parse(key.Id.AsSpan(VaultPrefix.Length), System.Globalization.CultureInfo.InvariantCulture), key => key.Key));
+    }
+
+    public string Seal(CodeHandle code) => Seal(CodePrefix, [code.Authorization, code.Grant, code.Family], 0);
+
+    /// <summary>The same family and generation always give the same text: a repeated refresh gets the same successor.</summary>
+    public string Seal(RefreshHandle refresh) => Seal(RefreshPrefix, [refresh.Family, refresh.Grant], refresh.Generation);
+
+    public CodeHandle? OpenCode(string? text) =>
+        Open(CodePrefix, 3, text) is var (ids, _) && ids is not null ? new CodeHandle(ids[0], ids[1], ids[2]) : null;
+
+    public RefreshHandle? OpenRefresh(string? text) =>
+        Open(RefreshPrefix, 2, text) is var (ids, generation) && ids is not null ? new RefreshHandle(ids[0], ids[1], generation) : null;
+
+    private string Seal(string prefix, ReadOnlySpan<Guid> ids, int generation)
+    {
+        Span<byte> payload = stackalloc byte[1 + 16 * ids.Length + 4];
+        payload[0] = _current;
+        for (var i = 0; i < ids.Length; i++) ids[i].TryWriteBytes(payload[(1 + 16 * i)..], bigEndian: true, out _);
+        BinaryPrimitives.WriteInt32BigEndian(payload[^4..], generation);
+        var signed = prefix + Base64Url.EncodeToString(payload);
+        return $"{signed}.{Base64Url.EncodeToString(HMACSHA256.HashData(_keys[_current], Encoding.ASCII.GetBytes(signed)))}";
+    }
+
+    private (Guid[]? Ids, int Generation) Open(string prefix, int count, string? text)
+    {
+        var length = 1 + 16 * count + 4;
+        var expected = prefix.Length + Base64Url.GetEncodedLength(length) + 1 + 43;
+        if (text is null || text.Length != expected || !text.StartsWith(prefix, StringComparison.Ordinal)) return default;
+        var dot = text.LastIndexOf('.');
+        if (dot != expected - 44) return default;
+        Span<byte> payload = stackalloc byte[length];
+        Span<byte> seal = stackalloc byte[32];
+        var body = text.AsSpan(prefix.Length, dot - prefix.Length);
+        if (!Base64Url.IsValid(body, out var bodyLength) || bodyLength != length || !Base64Url.TryDecodeFromChars(body, payload, out _)
+            || !Base64Url.IsValid(text.AsSpan(dot + 1), out var sealLength) || sealLength != 32 || !Base64Url.TryDecodeFromChars(text.AsSpan(dot + 1), seal, out _)) return default;
+        if (!_keys.TryGetValue(payload[0], out var key)
+            || !CryptographicOperations.FixedTimeEquals(HMACSHA256.HashData(key, Encoding.ASCII.GetBytes(text[..dot])), seal)) return default;
+        var ids = new Guid[count];
+        for (var i = 0; i < count; i++) ids[i] = new Guid(payload.Slice(1 + 16 * i, 16), bigEndian: true);
+        return (ids, BinaryPrimitives.ReadInt32BigEndian(payload[^4..]));
+    }
+}

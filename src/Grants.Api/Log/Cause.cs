@@ -1,0 +1,20 @@
+using Grants.Domain.Protocol;
+
+namespace Grants.Api.Log;
+
+/// <summary>Who did something, for whom, through what and from where: what each event of a commit is marked with (L11).</summary>
+/// <param name="Actor"><c>person:…</c>, <c>client:…</c>, <c>operator:…</c> or <c>system:…</c>.</param>
+/// <param name="Request">The request's id: equal for all that one request caused.</param>
+/// <param name="Command">What was asked, such as <c>POST /token</c>: the cause of events that no earlier event led to.</param>
+/// <param name="Origin">Address and user agent, sealed.</param>
+/// <param name="Network">Keyed hash of the network.</param>
+public sealed record Cause(string Actor, string Request, string Command, ClientId? Client = null, Guid? Session = null, SealedText? Origin = null, string? Network = null)
+{
+    public static string Person(SubjectId subject) => $"person:{subject}";
+
+    public static string ByClient(ClientId client) => $"client:{client}";
+
+    public static string System(string name) => $"system:{name}";
+
+    public static string Operator(string name) => $"operator:{name}";
+}

@@ -1,0 +1,94 @@
+namespace Grants.Api;
+
+/// <summary>The server's settings: environment (<c>Grants__Issuer</c>), appsettings.json or command line. The README lists them all.</summary>
+public sealed class Settings
+{
+    /// <summary>The issuer identifier, RFC 8414 §2: every URL and every <c>iss</c> comes from here, never from a Host header.</summary>
+    public required string Issuer { get; init; }
+
+    /// <summary>Where the private database, the key-encryption key and the development secrets are.</summary>
+    public required string DataFolder { get; init; }
+
+    /// <summary>The declared configuration to apply at start; null when there is none.</summary>
+    public string? Config { get; init; }
+
+    /// <summary>The connection string of a PostgreSQL that somebody else runs; null: the private one.</summary>
+    public string? ConnectionString { get; init; }
+
+    /// <summary>A file with the 32-byte key-encryption key in base64; null: <c>key-encryption.key</c> in the data folder.</summary>
+    public string? KeyEncryptionKeyFile { get; init; }
+
+    public required bool Development { get; init; }
+
+    /// <summary>True when this is the only server on its database, as with the private one: then it keeps the views alone.</summary>
+    public required bool SingleNode { get; init; }
+
+    /// <summary>The program runs a command and shares the database with the server.</summary>
+    public required bool IsCommand { get; init; }
+
+    /// <summary>The name that people read on every page.</summary>
+    public required string OrganisationName { get; init; }
+
+    /// <summary>What the unauthenticated can cause in a minute (L12).</summary>
+    public required int AuthorizationsPerMinutePerNetwork { get; init; }
+
+    public required int AuthorizationsPerMinutePerClient { get; init; }
+
+    /// <summary>Wrong passwords for one name from one network in a quarter of an hour.</summary>
+    public required int SignInsPerQuarterHour { get; init; }
+
+    /// <summary>How often the recorder of expiries looks.</summary>
+    public required TimeSpan ExpiryInterval { get; init; }
+
+    public Uri IssuerUri => new(Issuer);
+
+    public string Url(string path) => Issuer.TrimEnd('/') + path;
+
+    /// <summary>Reads and checks the settings. Throws <see cref="SettingsException"/> with what, why and how to mend it.</summary>
+    public static Settings From(IConfiguration configuration, IHostEnvironment environment, bool command)
+    {
+        var development = environment.IsDevelopment();
+        var issuer = configuration["Grants:Issuer"] ?? (development ? "http://localhost:5100" : null)
+            ?? throw new SettingsException("The issuer is not set. Set Grants__Issuer to the https address that people and apps will use.");
+        if (!Uri.TryCreate(issuer, UriKind.Absolute, out var uri) || uri.Query.Length > 0 || uri.Fragment.Length > 0 || uri.Scheme is not ("https" or "http")
+            || (issuer.EndsWith('/') && uri.AbsolutePath == "/") || uri.AbsolutePath != "/")
+            throw new SettingsException($"The issuer {issuer} must be an https address without path, query, fragment and final slash (RFC 8414 §2).");
+        if (uri.Scheme == "http" && !(development && uri.IsLoopback))
+            throw new SettingsException($"The issuer is {issuer}, but http is only allowed in Development and on localhost: tokens sent over http can be stolen. Set Grants__Issuer to an https address and terminate TLS at your proxy.");
+
+        return new Settings
+        {
+            Issuer = issuer,
+            DataFolder = Path.GetFullPath(configuration["Grants:DataFolder"] ?? ".grants"),
+            Config = configuration["Grants:Config"] ?? (development ? SampleConfiguration() : null),
+            ConnectionString = configuration.GetConnectionString("Grants"),
+            KeyEncryptionKeyFile = configuration["Grants:KeyEncryptionKeyFile"],
+            Development = development,
+            SingleNode = configuration.GetValue("Grants:SingleNode", configuration.GetConnectionString("Grants") is null),
+            IsCommand = command,
+            OrganisationName = configuration["Grants:OrganisationName"] ?? "Example Bank",
+            AuthorizationsPerMinutePerNetwork = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerNetwork", 300),
+            AuthorizationsPerMinutePerClient = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerClient", 6000),
+            SignInsPerQuarterHour = configuration.GetValue("Grants:Limits:SignInsPerQuarterHour", 20),
+            ExpiryInterval = TimeSpan.FromSeconds(configuration.GetValue("Grants:ExpirySeconds", 30)),
+        };
+    }
+
+    /// <summary>samples/grants.json, looked for from the current folder and from the program's own upwards.</summary>
+    private static string? SampleConfiguration()
+    {
+        foreach (var start in (string[])[Directory.GetCurrentDirectory(), AppContext.BaseDirectory])
+        {
+            for (var folder = new DirectoryInfo(start); folder is not null; folder = folder.Parent)
+            {
+                var file = Path.Combine(folder.FullName, "samples", "grants.json");
+                if (File.Exists(file)) return file;
+            }
+        }
+
+        return null;
+    }
+}
+
+/// <summary>The server can't start as it is set up. The message is for the person who starts it.</summary>
+public sealed class SettingsException(string message) : Exception(message);

@@ -1,0 +1,118 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Grants.Api.Keys;
+using Grants.Api.Log;
+using Grants.Domain.Clients;
+using Grants.Domain.Keys;
+using Grants.Domain.Protocol;
+using Marten;
+using Microsoft.IdentityModel.Tokens;
+
+namespace Grants.Api.Signing;
+
+/// <summary>A signing key with its private part. One object per key for as long as the ring holds it: importing a key per token costs four times the signature.</summary>
+public sealed record RingKey(SigningKey Key, SecurityKey Security, SigningCredentials Credentials);
+
+/// <summary>The keys that sign and verify, read from the inline view and the vault, and read again every half minute so that every node follows a rotation.</summary>
+public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, TimeProvider clock) : IDisposable
+{
+    private static readonly TimeSpan RefreshEvery = TimeSpan.FromSeconds(30);
+    private readonly SemaphoreSlim _reading = new(1, 1);
+    private readonly Dictionary<string, AsymmetricAlgorithm> _private = [];
+    private (DateTimeOffset ReadAt, IReadOnlyList<RingKey> Keys)? _ring;
+
+    /// <summary>All keys that stand in the JWKS: the next, the active and the retired ones.</summary>
+    public async Task<IReadOnlyList<RingKey>> PublishedAsync(CancellationToken cancellation)
+    {
+        if (_ring is { } known && clock.GetUtcNow() - known.ReadAt < RefreshEvery) return known.Keys;
+        await _reading.WaitAsync(cancellation);
+        try
+        {
+            if (_ring is { } fresh && clock.GetUtcNow() - fresh.ReadAt < RefreshEvery) return fresh.Keys;
+            var keys = await ReadAsync(cancellation);
+            _ring = (clock.GetUtcNow(), keys);
+            return keys;
+        }
+        finally
+        {
+            _reading.Release();
+        }
+    }
+
+    /// <summary>The key that signs with this algorithm.</summary>
+    public async Task<RingKey> ActiveAsync(string algorithm, CancellationToken cancellation) =>
+        (await PublishedAsync(cancellation)).Single(key => key.Key.Algorithm == algorithm && key.Key.Status == SigningKeyStatus.Active);
+
+    /// <summary>Makes what is missing: at first start an active key and the next one for each algorithm.</summary>
+    public async Task ProvideAsync(Cause cause, CancellationToken cancellation)
+    {
+        // One node at a time: two that start together on an empty database must not both make keys.
+        await using var turn = store.LightweightSession();
+        await turn.BeginTransactionAsync(cancellation);
+        await using (await turn.ExecuteReaderAsync(new Npgsql.NpgsqlCommand("select pg_advisory_xact_lock(hashtext('grants.signing_keys'))"), cancellation)) { }
+
+        await using var session = store.QuerySession();
+        var known = await session.Query<SigningKey>().ToListAsync(cancellation);
+        var fresh = new List<ProvideSigningKeys.NewKey>();
+        foreach (var algorithm in SigningAlgorithm.Supported)
+        {
+            for (var missing = ProvideSigningKeys.Missing(known, algorithm); missing > 0; missing--) fresh.Add(await MakeAsync(algorithm, cancellation));
+        }
+
+        if (fresh.Count == 0) return;
+        await log.Commit(cause, [], (_, now) => Decide.Accept(true, ProvideSigningKeys.Decide(known, fresh, now)), cancellation);
+        _ring = null;
+    }
+
+    public void Dispose()
+    {
+        foreach (var key in _private.Values) key.Dispose();
+        _reading.Dispose();
+    }
+
+    private async Task<ProvideSigningKeys.NewKey> MakeAsync(string algorithm, CancellationToken cancellation)
+    {
+        using AsymmetricAlgorithm key = algorithm == SigningAlgorithm.ES256 ? ECDsa.Create(ECCurve.NamedCurves.nistP256) : RSA.Create(2048);
+        var jwk = PublicJwk(key);
+        var kid = Base64UrlEncoder.Encode(new JsonWebKey(jwk).ComputeJwkThumbprint());
+        await vault.PutAsync(VaultId(kid), key.ExportPkcs8PrivateKey(), cancellation);
+        return new ProvideSigningKeys.NewKey(Guid.CreateVersion7(clock.GetUtcNow()), kid, algorithm, jwk);
+    }
+
+    private async Task<IReadOnlyList<RingKey>> ReadAsync(CancellationToken cancellation)
+    {
+        await using var session = store.QuerySession();
+        var keys = await session.Query<SigningKey>().ToListAsync(cancellation);
+        var ring = new List<RingKey>();
+        foreach (var key in keys.Where(key => key.IsPublished).OrderBy(key => key.CreatedAt).ThenBy(key => key.Kid, StringComparer.Ordinal))
+        {
+            if (!_private.TryGetValue(key.Kid, out var material))
+            {
+                var pkcs8 = await vault.FindAsync(VaultId(key.Kid), cancellation) ?? throw new InvalidOperationException($"The private part of signing key {key.Kid} is not in the vault.");
+                material = key.Algorithm == SigningAlgorithm.ES256 ? ECDsa.Create() : RSA.Create();
+                material.ImportPkcs8PrivateKey(pkcs8, out _);
+                _private[key.Kid] = material;
+            }
+
+            SecurityKey security = material is ECDsa ecdsa ? new ECDsaSecurityKey(ecdsa) { KeyId = key.Kid } : new RsaSecurityKey((RSA)material) { KeyId = key.Kid };
+            ring.Add(new RingKey(key, security, new SigningCredentials(security, key.Algorithm)));
+        }
+
+        return ring;
+    }
+
+    private static string VaultId(string kid) => $"signing:{kid}";
+
+    /// <summary>RFC 7517 parameters of the public part alone.</summary>
+    private static string PublicJwk(AsymmetricAlgorithm key)
+    {
+        if (key is ECDsa ecdsa)
+        {
+            var point = ecdsa.ExportParameters(includePrivateParameters: false).Q;
+            return JsonSerializer.Serialize(new { kty = "EC", crv = "P-256", x = Base64UrlEncoder.Encode(point.X), y = Base64UrlEncoder.Encode(point.Y) });
+        }
+
+        var rsa = ((RSA)key).ExportParameters(includePrivateParameters: false);
+        return JsonSerializer.Serialize(new { kty = "RSA", n = Base64UrlEncoder.Encode(rsa.Modulus), e = Base64UrlEncoder.Encode(rsa.Exponent) });
+    }
+}

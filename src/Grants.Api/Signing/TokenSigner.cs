@@ -1,0 +1,87 @@
+using System.Security.Cryptography;
+using System.Text;
+using Grants.Domain.Claims;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+using Grants.Domain.TokenFamilies;
+using Microsoft.IdentityModel.JsonWebTokens;
+using Microsoft.IdentityModel.Tokens;
+
+namespace Grants.Api.Signing;
+
+/// <summary>The wire form of a token response, RFC 6749 §5.1.</summary>
+public sealed record SignedTokens(string AccessToken, int ExpiresInSeconds, string Scope, string? IdToken);
+
+/// <summary>Turns what was decided and committed into signed tokens, and reads back tokens of our own.</summary>
+public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider clock)
+{
+    /// <summary>RFC 9068 §2.1.</summary>
+    private const string AccessTokenType = "at+jwt";
+
+    private static readonly JsonWebTokenHandler Handler = new() { SetDefaultTimesOnTokenCreation = false, MapInboundClaims = false };
+
+    /// <param name="nonce">That of the authorization request, for the first id_token alone.</param>
+    public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, CancellationToken cancellation)
+    {
+        var accessKey = await ring.ActiveAsync(SigningAlgorithm.ES256, cancellation);
+        var accessToken = Handler.CreateToken(new SecurityTokenDescriptor
+        {
+            Claims = TokenClaims.OfAccessToken(tokens, settings.Issuer),
+            TokenType = AccessTokenType,
+            SigningCredentials = accessKey.Credentials,
+        });
+
+        string? idToken = null;
+        if (tokens.IdToken is not null)
+        {
+            var idKey = await ring.ActiveAsync(client.Metadata.IdTokenSignedResponseAlg, cancellation);
+            var claims = TokenClaims.OfIdToken(tokens, settings.Issuer, nonce);
+            // OpenID Connect Core §3.1.3.6: the left half of the hash that the id_token's own algorithm uses, here SHA-256.
+            claims["at_hash"] = Base64UrlEncoder.Encode(SHA256.HashData(Encoding.ASCII.GetBytes(accessToken)).AsSpan(0, 16).ToArray());
+            idToken = Handler.CreateToken(new SecurityTokenDescriptor { Claims = claims, SigningCredentials = idKey.Credentials });
+        }
+
+        var issued = tokens.AccessToken;
+        return new SignedTokens(accessToken, (int)(issued.ExpiresAt - issued.At).TotalSeconds, issued.Scopes.ToString(), idToken);
+    }
+
+    /// <summary>What an access token of ours says, if it is genuine, in time and meant for this server itself; else null.</summary>
+    public async Task<(AccessTokenId Id, ScopeSet Scopes)?> ReadAccessTokenAsync(string token, CancellationToken cancellation)
+    {
+        var result = await ValidateAsync(token, AccessTokenType, settings.Issuer, lifetime: true, cancellation);
+        if (result is null || !AccessTokenId.TryParse(result.Id, out var id)) return null;
+        return ScopeSet.TryParse(result.TryGetPayloadValue<string>("scope", out var scope) ? scope : null, out var scopes) ? (id, scopes) : null;
+    }
+
+    /// <summary>An <c>id_token_hint</c>: our signature by any key that still stands, whoever it was for; it may have run out (OpenID Connect Core §3.1.2.1).</summary>
+    public async Task<IdTokenHint?> ReadIdTokenHintAsync(string token, CancellationToken cancellation)
+    {
+        var result = await ValidateAsync(token, "JWT", audience: null, lifetime: false, cancellation);
+        if (result is null || !SubjectId.TryParse(result.Subject, out var subject) || result.Audiences.FirstOrDefault() is not { } audience) return null;
+        var session = result.TryGetPayloadValue<string>("sid", out var sid) && Guid.TryParseExact(sid, "N", out var id) ? id : (Guid?)null;
+        return new IdTokenHint(subject, new ClientId(audience), session);
+    }
+
+    private async Task<JsonWebToken?> ValidateAsync(string token, string type, string? audience, bool lifetime, CancellationToken cancellation)
+    {
+        if (token.Length > 8192) return null;
+        var keys = await ring.PublishedAsync(cancellation);
+        var result = await Handler.ValidateTokenAsync(token, new TokenValidationParameters
+        {
+            ValidIssuer = settings.Issuer,
+            ValidAudience = audience,
+            ValidateAudience = audience is not null,
+            ValidTypes = [type],
+            ValidAlgorithms = SigningAlgorithm.Supported,
+            // The kid picks the key, and a key is used with its own algorithm alone (RFC 8725 §3.1).
+            IssuerSigningKeyResolver = (_, parsed, kid, _) => keys.Where(key => key.Key.Kid == kid && (parsed as JsonWebToken)?.Alg == key.Key.Algorithm).Select(key => key.Security),
+            RequireExpirationTime = true,
+            ValidateLifetime = lifetime,
+            LifetimeValidator = (_, expires, _, _) => expires is { } end && clock.GetUtcNow().UtcDateTime < end,
+        });
+        return result.IsValid ? (JsonWebToken)result.SecurityToken : null;
+    }
+}
+
+/// <summary>What a genuine id_token of ours says about its person, client and session.</summary>
+public sealed record IdTokenHint(SubjectId Subject, ClientId Client, Guid? Session);

@@ -1,0 +1,112 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Grants.Api.Authorize;
+using Grants.Api.Http;
+using Grants.Api.Keys;
+using Grants.Api.Log;
+using Grants.Api.Signing;
+using Grants.Domain.Authorizations;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+using Grants.Domain.TokenFamilies;
+using Wolverine.Http;
+
+namespace Grants.Api.Token;
+
+/// <summary>The token endpoint: RFC 6749 §3.2. Parse, authenticate the client, decide, commit, sign, answer.</summary>
+public static class TokenEndpoint
+{
+    [WolverinePost("/token")]
+    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, TokenGrants grants)
+    {
+        if (await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not { } form)
+            return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The body must be application/x-www-form-urlencoded."));
+        var authenticated = await authentication.AuthenticateAsync(http.Request, form, http.RequestAborted);
+        if (authenticated is not ClientAuthenticationResult.Authenticated(var client)) return ((ClientAuthenticationResult.Failed)authenticated).Result;
+        return TokenRequest.Parse(form, client) switch
+        {
+            TokenRequest.AuthorizationCode ask => await grants.RedeemAsync(http, client, ask),
+            TokenRequest.RefreshToken ask => await grants.RefreshAsync(http, client, ask),
+            TokenRequest.ClientCredentials ask => await grants.IssueAsync(http, client, ask),
+            TokenRequest.Invalid(var error) => new OAuthErrorResult(error),
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
+    }
+}
+
+/// <summary>One method per grant type: which streams, which decision.</summary>
+public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, Causes causes, Settings settings, TimeProvider clock)
+{
+    private static readonly OAuthError UnknownCode = new(ErrorCode.InvalidGrant, "The code is unknown.");
+    private static readonly OAuthError UnknownToken = new(ErrorCode.InvalidGrant, "The refresh token is unknown.");
+
+    public async Task<IResult> RedeemAsync(HttpContext http, Client client, TokenRequest.AuthorizationCode ask)
+    {
+        if (handles.OpenCode(ask.Code.Expose()) is not { } code) return new OAuthErrorResult(UnknownCode);
+        var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
+        Authorization? authorization = null;
+        var decision = await log.Commit(await CauseOf(http, client), [code.Authorization, code.Grant, code.Family],
+            (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), streams.Grant(code.Grant), streams.Family(code.Family),
+                new(client, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer), now),
+            http.RequestAborted);
+        return await Answer(http, client, decision, authorization);
+    }
+
+    public async Task<IResult> RefreshAsync(HttpContext http, Client client, TokenRequest.RefreshToken ask)
+    {
+        if (handles.OpenRefresh(ask.Token.Expose()) is not { } token) return new OAuthErrorResult(UnknownToken);
+        var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
+        var decision = await log.Commit(await CauseOf(http, client), [token.Family, token.Grant],
+            (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), streams.Grant(token.Grant), new(client, token.Generation, ask.Scopes, catalogue, settings.Issuer), now),
+            http.RequestAborted);
+        return await Answer(http, client, decision, null);
+    }
+
+    public async Task<IResult> IssueAsync(HttpContext http, Client client, TokenRequest.ClientCredentials ask)
+    {
+        var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
+        var family = Guid.CreateVersion7(clock.GetUtcNow());
+        var decision = await log.Commit(await CauseOf(http, client), [], (_, now) => IssueClientToken.Decide(new(client, ask.Scopes, family, catalogue, settings.Issuer), now), http.RequestAborted);
+        return await Answer(http, client, decision, null);
+    }
+
+    // The call comes from the client's machine, not from the person's: its origin is not the person's data.
+    private Task<Cause> CauseOf(HttpContext http, Client client) => causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId);
+
+    /// <summary>Runs after the commit and only then signs: nothing leaves that the log doesn't know (L1).</summary>
+    private async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization)
+    {
+        switch (decision)
+        {
+            case Refused<IssuedTokens>(var error, _):
+                return new OAuthErrorResult(error);
+            case Accepted<IssuedTokens>(var tokens, _):
+                var nonce = tokens.IdToken is not null && authorization?.Request.Private is { } text && await personal.OpenAsync(text, http.RequestAborted) is { } json
+                    ? JsonSerializer.Deserialize<PrivateParameters>(json)!.Nonce
+                    : null;
+                var signed = await signer.SignAsync(tokens, client, nonce, http.RequestAborted);
+                var refresh = tokens is { RefreshGeneration: { } generation, AccessToken.Facts.Grant: { } grant } ? handles.Seal(new RefreshHandle(tokens.Family, grant, generation)) : null;
+                return new TokenResponse(signed, refresh);
+            default:
+                throw new System.Diagnostics.UnreachableException();
+        }
+    }
+}
+
+/// <summary>RFC 6749 §5.1, OpenID Connect Core §3.1.3.3. <c>scope</c> is always said, since a person may have allowed less than was asked.</summary>
+public sealed class TokenResponse(SignedTokens tokens, string? refreshToken) : IResult
+{
+    public Task ExecuteAsync(HttpContext httpContext)
+    {
+        OAuthErrorResult.NoStore(httpContext.Response);
+        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, "Bearer", tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken), httpContext.RequestAborted);
+    }
+
+    private sealed record Body(
+        [property: JsonPropertyName("access_token")] string AccessToken,
+        [property: JsonPropertyName("token_type")] string TokenType,
+        [property: JsonPropertyName("expires_in")] int ExpiresInSeconds,
+        [property: JsonPropertyName("scope")] string Scope,
+        [property: JsonPropertyName("refresh_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? RefreshToken,
+        [property: JsonPropertyName("id_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IdToken);
+}

@@ -1,0 +1,57 @@
+using System.Text.Json.Nodes;
+using Grants.Api.Http;
+using Grants.Api.Keys;
+using Grants.Api.Log;
+using Grants.Api.Signing;
+using Grants.Domain.Claims;
+using Grants.Domain.Protocol;
+using Wolverine.Http;
+
+namespace Grants.Api.UserInfo;
+
+/// <summary>The userinfo endpoint: OpenID Connect Core §5.3. Reads the streams, so removed access is refused at once; appends nothing (L4).</summary>
+public static class UserInfoEndpoint
+{
+    [WolverineGet("/userinfo")]
+    public static Task<IResult> Get(HttpContext http, UserInfoAnswers answers) => answers.AnswerAsync(http, null);
+
+    /// <summary>RFC 6750 §2.2: the token may stand in a form instead of the header.</summary>
+    [WolverinePost("/userinfo")]
+    public static async Task<IResult> Post(HttpContext http, UserInfoAnswers answers) =>
+        await answers.AnswerAsync(http, http.Request.HasFormContentType ? await Parameters.OfFormAsync(http.Request, http.RequestAborted) : null);
+}
+
+/// <summary>Checks the bearer token and says what its scopes cover.</summary>
+public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lookups, PersonalData personal, TimeProvider clock)
+{
+    public async Task<IResult> AnswerAsync(HttpContext http, Parameters? form)
+    {
+        if (form?.Fault is not null || (form?["access_token"] is not null && http.Request.Headers.Authorization.Count > 0) || http.Request.Headers.Authorization.Count > 1)
+            return Refuse(StatusCodes.Status400BadRequest, ErrorCode.InvalidRequest, "The access token was sent in more than one way.");
+
+        // RFC 6750 §3.1: who sent nothing is told nothing. A token in the query is no token (OAuth 2.1 §5).
+        var header = http.Request.Headers.Authorization.ToString();
+        var token = header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? header["Bearer ".Length..].Trim() : form?["access_token"];
+        if (string.IsNullOrEmpty(token)) return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidToken, "An access token is needed."), StatusCodes.Status401Unauthorized, BearerChallenge.Missing);
+
+        if (await signer.ReadAccessTokenAsync(token, http.RequestAborted) is not var (id, carried) || id.Grant is not { } grantId) return InvalidToken();
+        var streams = await log.Read([id.Family, grantId], http.RequestAborted);
+        var now = clock.GetUtcNow();
+        if (streams.Family(id.Family) is not { Facts.Subject: { } subject } family || !family.IsLive(id.Number, now)
+            || streams.Grant(grantId) is not { } grant || !grant.IsLive(now)
+            || await lookups.SubjectAsync(subject, http.RequestAborted) is not { IsActive: true } person) return InvalidToken();
+
+        // What the token carries, less what the person has taken back since.
+        var scopes = carried.Intersect(grant.Scopes);
+        if (!scopes.Contains(StandardScopes.OpenId)) return Refuse(StatusCodes.Status403Forbidden, ErrorCode.InsufficientScope, "The access token lacks the openid scope.", StandardScopes.OpenId);
+
+        var claims = await personal.OpenAsync(person.Claims, http.RequestAborted) is { } json ? JsonNode.Parse(json)!.AsObject() : [];
+        OAuthErrorResult.NoStore(http.Response);
+        return Results.Json(TokenClaims.OfUserInfo(subject, claims, scopes));
+    }
+
+    private static OAuthErrorResult InvalidToken() => Refuse(StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is invalid, has expired or was removed.");
+
+    private static OAuthErrorResult Refuse(int status, string code, string description, string? scope = null) =>
+        new(new OAuthError(code, description), status, BearerChallenge.For(code, description, scope));
+}

@@ -1,0 +1,69 @@
+using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
+
+namespace Grants.Domain.Authorizations;
+
+/// <summary>All that can happen to one authorization request, from its arrival to its code's end.</summary>
+public abstract record AuthorizationEvent : IDomainEvent
+{
+    private AuthorizationEvent() { }
+
+    /// <param name="Browser">Keyed hash of the browser's own cookie: only that browser may go on with this request.</param>
+    /// <param name="ExpiresAt">After this moment nobody can answer the request any more.</param>
+    public sealed record Requested(AuthorizationRequest Request, string Browser, DateTimeOffset At, DateTimeOffset ExpiresAt) : AuthorizationEvent;
+
+    public sealed record SubjectAuthenticated(SubjectId Subject, Guid Session, Authentication Authentication, DateTimeOffset At) : AuthorizationEvent;
+
+    /// <param name="Asked">All that the page asked about.</param>
+    /// <param name="Declined">Optional permissions left unticked.</param>
+    public sealed record ConsentGranted(Guid Grant, ScopeSet Asked, ScopeSet Granted, ScopeSet Declined, ConsentText Text, DateTimeOffset At) : AuthorizationEvent;
+
+    /// <summary>All that was asked had been answered before, so no page was shown.</summary>
+    public sealed record ConsentReused(Guid Grant, ScopeSet Scopes, DateTimeOffset At) : AuthorizationEvent;
+
+    /// <param name="Family">The token family that the code will open: named here, so that no code can open two.</param>
+    public sealed record CodeIssued(Guid Grant, Guid Family, ScopeSet Scopes, DateTimeOffset At, DateTimeOffset ExpiresAt) : AuthorizationEvent;
+
+    public sealed record CodeRedeemed(Guid Family, DateTimeOffset At) : AuthorizationEvent;
+
+    public sealed record CodeReplayed(DateTimeOffset At) : AuthorizationEvent;
+
+    public sealed record ConsentDenied(ScopeSet Asked, ConsentText Text, DateTimeOffset At) : AuthorizationEvent;
+
+    /// <param name="Error">The code that the client was told, one of <see cref="ErrorCode"/>.</param>
+    public sealed record Refused(string Error, DateTimeOffset At) : AuthorizationEvent;
+
+    public sealed record CodeExpired(DateTimeOffset At) : AuthorizationEvent;
+
+    /// <summary>Nobody answered in time.</summary>
+    public sealed record Abandoned(DateTimeOffset At) : AuthorizationEvent;
+}
+
+/// <summary>A validated authorization request: RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1.</summary>
+/// <param name="RedirectUriGiven">False when the client left it out because it has only one; then the token request needn't repeat it.</param>
+/// <param name="MaxAgeSeconds">The <c>max_age</c> asked for, or the client's default.</param>
+/// <param name="HintedSubject">The person whom a verified <c>id_token_hint</c> names.</param>
+/// <param name="Private">The client's <c>state</c> and <c>nonce</c> and the <c>login_hint</c>, sealed: their text is the client's and may hold anything.</param>
+public sealed record AuthorizationRequest(ClientId Client, RedirectUri RedirectUri, bool RedirectUriGiven, string ResponseMode, ScopeSet Scopes,
+    CodeChallenge Challenge, ValueList<string> Prompt, int? MaxAgeSeconds, SubjectId? HintedSubject, SealedText? Private)
+{
+    public bool Prompts(string value) => Prompt.Contains(value);
+}
+
+/// <summary>Values of <c>prompt</c>, OpenID Connect Core §3.1.2.1.</summary>
+public static class PromptValue
+{
+    public const string None = "none";
+    public const string Login = "login";
+    public const string Consent = "consent";
+    public const string SelectAccount = "select_account";
+    public static readonly ValueList<string> Supported = [None, Login, Consent, SelectAccount];
+}
+
+/// <summary>The words that a person saw when deciding.</summary>
+/// <param name="Version">The first 16 hexadecimal digits of the SHA-256 of all lines: equal when the words were.</param>
+/// <param name="Language">BCP 47.</param>
+public sealed record ConsentText(string Version, string Language, string AppName, ValueList<ConsentLine> Lines);
+
+/// <param name="Answer"><c>needed</c> or <c>optional</c>: what the page let the person choose.</param>
+public sealed record ConsentLine(string Scope, string Label, string Answer);

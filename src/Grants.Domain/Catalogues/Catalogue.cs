@@ -1,0 +1,77 @@
+using Grants.Domain.Protocol;
+
+namespace Grants.Domain.Catalogues;
+
+/// <summary>A permission as people read it.</summary>
+/// <param name="Name">The scope token, RFC 6749 §3.3.</param>
+/// <param name="Label">Verb first, at most 70 characters: "See your account balances".</param>
+/// <param name="Kind"><c>see</c> or <c>do</c>: the group it is listed under.</param>
+/// <param name="Risk">In words, such as "Moves money"; null when there is nothing to warn of.</param>
+/// <param name="Details">A longer text; may be null.</param>
+public sealed record ScopeDefinition(string Name, string Label, string Kind, string? Risk, string? Details);
+
+/// <summary>A protected resource (RFC 8707 §2) and the scopes that it understands.</summary>
+/// <param name="Resource">An absolute URI without fragment: the audience of its access tokens.</param>
+public sealed record ResourceDefinition(string Resource, string Name, ScopeSet Scopes, string TokenFormat);
+
+/// <summary>What happened to the catalogue of permissions and resources: one stream for the whole server.</summary>
+public abstract record CatalogueEvent : IDomainEvent
+{
+    private CatalogueEvent() { }
+
+    /// <summary>A scope was added, or what it says was changed.</summary>
+    public sealed record ScopeDeclared(ScopeDefinition Scope, DateTimeOffset At) : CatalogueEvent;
+
+    /// <summary>A resource was added, or what it says was changed.</summary>
+    public sealed record ResourceDeclared(ResourceDefinition Resource, DateTimeOffset At) : CatalogueEvent;
+}
+
+/// <summary>Every permission and resource that this server knows.</summary>
+public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources)
+{
+    /// <summary>The one catalogue stream's id.</summary>
+    public static readonly Guid StreamId = new("01900000-0000-7000-8000-0000ca7a1009");
+
+    public static Catalogue Empty { get; } = new(StreamId, [], []);
+
+    public ScopeDefinition? Scope(string name) => Scopes.FirstOrDefault(scope => scope.Name == name);
+
+    /// <summary>Scopes whose meaning the specifications fix are known without being declared.</summary>
+    public bool Knows(string scope) => scope is StandardScopes.OpenId or StandardScopes.OfflineAccess || Scope(scope) is not null;
+
+    /// <summary>
+    /// The audience of a token with these scopes when no resource was named (RFC 9068 §3): each resource that understands one of
+    /// them, and the issuer itself when its userinfo endpoint may be called with it or when nothing else would be left.
+    /// </summary>
+    public ValueList<string> AudienceOf(ScopeSet scopes, string issuer)
+    {
+        var resources = Resources.Where(resource => resource.Scopes.Any(scopes.Contains)).Select(resource => resource.Resource).ToList();
+        if (scopes.Contains(StandardScopes.OpenId) || resources.Count == 0) resources.Add(issuer);
+        return new(resources);
+    }
+
+    public static Catalogue Evolve(Catalogue? state, Guid id, CatalogueEvent happened) => ((state ?? Empty with { Id = id }), happened) switch
+    {
+        (var c, CatalogueEvent.ScopeDeclared e) => c with { Scopes = new(c.Scopes.Where(s => s.Name != e.Scope.Name).Append(e.Scope)) },
+        (var c, CatalogueEvent.ResourceDeclared e) => c with { Resources = new(c.Resources.Where(r => r.Resource != e.Resource.Resource).Append(e.Resource)) },
+        var (c, _) => c,
+    };
+}
+
+/// <summary>Brings the catalogue to what the declared configuration says, recording only what differs.</summary>
+public static class DeclareCatalogue
+{
+    public sealed record Request(ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources);
+
+    /// <summary>The value is what changed, in words. Nothing is withdrawn by leaving it out: people may still hold it.</summary>
+    public static Decision<ValueList<string>> Decide(Catalogue? catalogue, Request ask, DateTimeOffset now)
+    {
+        var known = catalogue ?? Catalogue.Empty;
+        var scopes = ask.Scopes.Where(scope => !known.Scopes.Contains(scope)).ToList();
+        var resources = ask.Resources.Where(resource => !known.Resources.Contains(resource)).ToList();
+        var events = scopes.Select(CatalogueEvent (scope) => new CatalogueEvent.ScopeDeclared(scope, now))
+            .Concat(resources.Select(resource => new CatalogueEvent.ResourceDeclared(resource, now)));
+        ValueList<string> changes = [.. scopes.Select(s => $"scope {s.Name}"), .. resources.Select(r => $"resource {r.Resource}")];
+        return Protocol.Decide.Accept(changes, events.Select(e => new StreamEvent(Catalogue.StreamId, e)));
+    }
+}

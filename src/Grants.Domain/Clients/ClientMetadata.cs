@@ -1,0 +1,111 @@
+using Grants.Domain.Protocol;
+
+namespace Grants.Domain.Clients;
+
+/// <summary>
+/// What a client said of itself, in RFC 7591 §2's terms, with its defaults filled in; members of our own come last.
+/// Every event holds the whole of it, so that what stood on any day can be read from one event.
+/// </summary>
+public sealed record ClientMetadata
+{
+    public required string ClientName { get; init; }
+    public string? ClientUri { get; init; }
+    public ValueList<string> RedirectUris { get; init; } = [];
+    public ValueList<string> PostLogoutRedirectUris { get; init; } = [];
+    public ValueList<string> GrantTypes { get; init; } = [GrantType.AuthorizationCode];
+    public ValueList<string> ResponseModes { get; init; } = [ResponseMode.Query, ResponseMode.FormPost];
+    public string TokenEndpointAuthMethod { get; init; } = ClientAuthMethod.Basic;
+
+    /// <summary><c>web</c> or <c>native</c>, OpenID Connect Dynamic Registration §2.</summary>
+    public string ApplicationType { get; init; } = "web";
+
+    /// <summary>The scopes it may ask for.</summary>
+    public ScopeSet Scope { get; init; } = ScopeSet.Empty;
+    public string IdTokenSignedResponseAlg { get; init; } = SigningAlgorithm.ES256;
+    public int? DefaultMaxAge { get; init; }
+    public bool RequireAuthTime { get; init; }
+
+    /// <summary>Those of <see cref="Scope"/> that a person may leave out and still use the app.</summary>
+    public ScopeSet OptionalScopes { get; init; } = ScopeSet.Empty;
+
+    /// <summary>The app's own words for why it wants a scope. Shown as its claim, and only when the app has been checked.</summary>
+    public ValueList<ScopePurpose> Purposes { get; init; } = [];
+
+    /// <summary>The operator vouches for who runs this app.</summary>
+    public bool Checked { get; init; }
+
+    /// <summary>Run by the operator itself.</summary>
+    public bool OwnApp { get; init; }
+    public TimeSpan AccessTokenLifetime { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>A refresh token that isn't used for so long dies.</summary>
+    public TimeSpan RefreshTokenIdle { get; init; } = TimeSpan.FromDays(30);
+
+    /// <summary>How long what a person allowed stands, counted from the last consent. Refresh tokens never outlive it.</summary>
+    public TimeSpan GrantLifetime { get; init; } = TimeSpan.FromDays(90);
+
+    /// <summary>
+    /// For how long a refresh token that was just used may be presented again for the same successor, when an answer was lost.
+    /// Null: the default, 30 s for confidential clients and 0 for public ones.
+    /// </summary>
+    public TimeSpan? RefreshRetryWindow { get; init; }
+
+    /// <summary>Ends redirects with the harmless fragment <c>#_</c>, so that a browser doesn't put an old one back: RFC 9700 §4.1.3.</summary>
+    public bool AppendFragment { get; init; }
+
+    public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
+
+    public bool IsNative => ApplicationType == "native";
+
+    public TimeSpan EffectiveRetryWindow => RefreshRetryWindow ?? (IsConfidential ? TimeSpan.FromSeconds(30) : TimeSpan.Zero);
+
+    /// <summary>The scopes that the app can't do without.</summary>
+    public ScopeSet NeededOf(ScopeSet asked) => asked.Except(OptionalScopes);
+
+    /// <summary>
+    /// The host that a redirect to <paramref name="redirectUri"/> proves, or null when the app runs on the person's own device.
+    /// </summary>
+    public string? ProvenHost(string redirectUri) =>
+        !IsNative && Uri.TryCreate(redirectUri, UriKind.Absolute, out var uri) && uri.Scheme is "https" or "http"
+            ? new Uri(redirectUri).Authority
+            : null;
+}
+
+/// <summary>An app's reason for one scope, at most 80 characters.</summary>
+public sealed record ScopePurpose(string Scope, string Text);
+
+/// <summary>Grant types, RFC 7591 §2.</summary>
+public static class GrantType
+{
+    public const string AuthorizationCode = "authorization_code";
+    public const string RefreshToken = "refresh_token";
+    public const string ClientCredentials = "client_credentials";
+    public static readonly ValueList<string> Supported = [AuthorizationCode, RefreshToken, ClientCredentials];
+}
+
+/// <summary>Ways for a client to authenticate at the token endpoint, RFC 7591 §2.</summary>
+public static class ClientAuthMethod
+{
+    public const string Basic = "client_secret_basic";
+    public const string Post = "client_secret_post";
+    public const string None = "none";
+    public static readonly ValueList<string> Supported = [Basic, Post, None];
+}
+
+/// <summary>How the authorization response travels: OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode.</summary>
+public static class ResponseMode
+{
+    public const string Query = "query";
+    public const string FormPost = "form_post";
+    public static readonly ValueList<string> Supported = [Query, FormPost];
+}
+
+/// <summary>JWS algorithms that tokens are signed with, RFC 7518 §3.1.</summary>
+public static class SigningAlgorithm
+{
+    public const string ES256 = "ES256";
+    public const string RS256 = "RS256";
+
+    /// <summary>The default comes first.</summary>
+    public static readonly ValueList<string> Supported = [ES256, RS256];
+}

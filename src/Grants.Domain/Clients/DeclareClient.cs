@@ -1,0 +1,76 @@
+using Grants.Domain.Protocol;
+
+namespace Grants.Domain.Clients;
+
+/// <summary>Brings a client to what the declared configuration says of it: registers it, or records only what differs.</summary>
+public static class DeclareClient
+{
+    /// <param name="Stream">The id of the client's stream, or of a new one.</param>
+    /// <param name="Secret">The secret that it shall have; null leaves its secrets as they are.</param>
+    public sealed record Request(Guid Stream, ClientId Client, ClientMetadata Metadata, SecretHash? Secret);
+
+    /// <summary>The value tells whether anything changed. Refused with RFC 7591 §3.2.2's codes.</summary>
+    public static Decision<bool> Decide(Client? client, Request ask, DateTimeOffset now)
+    {
+        if (WhyNot(ask.Client, ask.Metadata) is { } fault) return new Refused<bool>(fault, []);
+        if (client is { Status: ClientStatus.Deleted })
+            return Protocol.Decide.Refuse<bool>(ErrorCode.InvalidClientMetadata, "This client was deleted; a deleted client's id is not used again.");
+
+        var events = new List<ClientEvent>();
+        if (client is null) events.Add(new ClientEvent.Registered(ask.Client, ask.Metadata, now));
+        else if (client.Metadata != ask.Metadata) events.Add(new ClientEvent.MetadataReplaced(ask.Metadata, now));
+
+        if (ask.Secret is { } secret && (client is null || client.Secrets.All(known => known.Sha256 != secret.Sha256)))
+        {
+            // The file names the one secret that counts, so an older one ends with the same commit.
+            foreach (var old in client?.Secrets ?? []) events.Add(new ClientEvent.SecretRetired(old.KeyId, now));
+            events.Add(new ClientEvent.SecretAdded(secret, now));
+        }
+
+        return Protocol.Decide.Accept(events.Count > 0, events.Select(e => new StreamEvent(ask.Stream, e)));
+    }
+
+    /// <summary>What RFC 7591 §2, RFC 9700 §2.1 and OAuth 2.1 don't let a client be registered with; null when all is well.</summary>
+    public static OAuthError? WhyNot(ClientId id, ClientMetadata client)
+    {
+        if (id.Value.Length is 0 or > 256 || id.Value.Any(c => c is < '!' or > '~'))
+            return Metadata("client_id must be 1 to 256 printable ASCII characters.");
+        if (id.Value.StartsWith(SubjectId.Prefix, StringComparison.Ordinal) || id.Value.StartsWith("https://", StringComparison.Ordinal))
+            return Metadata("client_id must not begin with sub_ or https://.");
+        if (client.GrantTypes.FirstOrDefault(type => !GrantType.Supported.Contains(type)) is { } grantType)
+            return Metadata($"grant_types: {grantType} is not supported.");
+        if (client.ResponseModes.FirstOrDefault(mode => !ResponseMode.Supported.Contains(mode)) is { } mode)
+            return Metadata($"response_modes: {mode} is not supported.");
+        if (!ClientAuthMethod.Supported.Contains(client.TokenEndpointAuthMethod))
+            return Metadata($"token_endpoint_auth_method: {client.TokenEndpointAuthMethod} is not supported.");
+        if (!SigningAlgorithm.Supported.Contains(client.IdTokenSignedResponseAlg))
+            return Metadata($"id_token_signed_response_alg: {client.IdTokenSignedResponseAlg} is not supported.");
+        if (client.ApplicationType is not ("web" or "native"))
+            return Metadata("application_type must be web or native.");
+        if (client.GrantTypes.Contains(GrantType.ClientCredentials) && !client.IsConfidential)
+            return Metadata("client_credentials needs a client that can keep a secret.");
+        if (client.GrantTypes.Contains(GrantType.AuthorizationCode) && client.RedirectUris.Count == 0)
+            return new OAuthError(ErrorCode.InvalidRedirectUri, "authorization_code needs at least one redirect_uri.");
+        if (!client.OptionalScopes.IsSubsetOf(client.Scope))
+            return Metadata("grants_optional_scopes must be part of scope.");
+        // The consent page offers no box for these two, so a person could never tick them.
+        if (client.OptionalScopes.Contains(StandardScopes.OpenId) || client.OptionalScopes.Contains(StandardScopes.OfflineAccess))
+            return Metadata("grants_optional_scopes must not have openid or offline_access.");
+        if (client.DefaultMaxAge < 0)
+            return Metadata("default_max_age must be 0 or greater.");
+        if (client.Purposes.Any(purpose => purpose.Text.Length is 0 or > 80))
+            return Metadata("grants_purposes: a text must be 1 to 80 characters.");
+        if (new[] { client.AccessTokenLifetime, client.RefreshTokenIdle, client.GrantLifetime }.Any(time => time <= TimeSpan.Zero)
+            || client.RefreshRetryWindow < TimeSpan.Zero)
+            return Metadata("Lifetimes must be greater than zero.");
+        foreach (var uri in client.RedirectUris.Concat(client.PostLogoutRedirectUris))
+        {
+            if (new RedirectUri(uri).WhyNotRegistrable(client.IsNative) is { } why)
+                return new OAuthError(ErrorCode.InvalidRedirectUri, $"{uri}: {why}");
+        }
+
+        return null;
+    }
+
+    private static OAuthError Metadata(string description) => new(ErrorCode.InvalidClientMetadata, description);
+}

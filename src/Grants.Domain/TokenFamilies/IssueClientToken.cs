@@ -1,0 +1,31 @@
+using Grants.Domain.Catalogues;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+
+namespace Grants.Domain.TokenFamilies;
+
+/// <summary>Gives a client a token for itself: RFC 6749 §4.4.</summary>
+public static class IssueClientToken
+{
+    /// <param name="Scopes">Null or empty when the client names none; then it gets all that it is registered for.</param>
+    public sealed record Request(Client Client, ScopeSet? Scopes, Guid NewFamily, Catalogue Catalogue, string Issuer);
+
+    /// <summary>No refresh token (RFC 6749 §4.4.3), no id_token: no person took part.</summary>
+    public static Decision<IssuedTokens> Decide(Request ask, DateTimeOffset now)
+    {
+        if (ask.Client.WhyNotUse(GrantType.ClientCredentials) is { } fault) return new Refused<IssuedTokens>(fault, []);
+        var metadata = ask.Client.Metadata;
+        if (!metadata.IsConfidential)
+            return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.UnauthorizedClient, "Only a client that can keep a secret may act for itself.");
+
+        // Scopes about a person mean nothing where no person takes part.
+        var own = metadata.Scope.Except([StandardScopes.OpenId, StandardScopes.OfflineAccess]);
+        var scopes = ask.Scopes is { Count: > 0 } asked ? asked : own;
+        if (!scopes.IsSubsetOf(own) || scopes.Any(scope => !ask.Catalogue.Knows(scope)))
+            return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "The client may not ask for this scope.");
+
+        var facts = new FamilyFacts(ask.Client.ClientId, null, null, null, scopes, null);
+        var accessToken = MintAccessToken.For(facts, scopes, 1, ask.Client, null, ask.Catalogue, ask.Issuer, now);
+        return Protocol.Decide.Accept(new IssuedTokens(ask.NewFamily, accessToken, null, null), new StreamEvent(ask.NewFamily, accessToken));
+    }
+}

@@ -1,0 +1,18 @@
+using Grants.Domain.AccessGrants;
+using Grants.Domain.Catalogues;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+
+namespace Grants.Domain.TokenFamilies;
+
+/// <summary>The one place that says what an access token carries and for how long.</summary>
+internal static class MintAccessToken
+{
+    public static TokenFamilyEvent.AccessTokenIssued For(FamilyFacts facts, ScopeSet scopes, int number, Client client, Grant? grant, Catalogue catalogue, string issuer, DateTimeOffset now)
+    {
+        var expiresAt = now + client.Metadata.AccessTokenLifetime;
+        // Nothing outlives the consent that it rests on.
+        if (grant is not null && grant.ExpiresAt < expiresAt) expiresAt = grant.ExpiresAt;
+        return new TokenFamilyEvent.AccessTokenIssued(number, facts, scopes, catalogue.AudienceOf(scopes, issuer), now, expiresAt);
+    }
+}

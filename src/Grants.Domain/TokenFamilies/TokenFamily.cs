@@ -1,0 +1,113 @@
+using System.Buffers.Binary;
+using System.Buffers.Text;
+using System.Collections.Immutable;
+using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
+using static Grants.Domain.TokenFamilies.TokenFamilyEvent;
+
+namespace Grants.Domain.TokenFamilies;
+
+/// <summary>What stays the same for all tokens of one family.</summary>
+/// <param name="Subject">Null when the client acts for itself (client credentials); so are grant, session and authentication.</param>
+/// <param name="Scopes">All that the family may carry; a single token may carry less.</param>
+public sealed record FamilyFacts(ClientId Client, SubjectId? Subject, Guid? Grant, Guid? Session, ScopeSet Scopes, Authentication? Authentication);
+
+/// <summary>All that can happen to the tokens that come from one code or one client-credentials call.</summary>
+public abstract record TokenFamilyEvent : IDomainEvent
+{
+    private TokenFamilyEvent() { }
+
+    /// <param name="Number">1, 2, 3 … within the family; with the ids of family and grant it is the token's <c>jti</c>.</param>
+    /// <param name="Scopes">What this token carries.</param>
+    public sealed record AccessTokenIssued(int Number, FamilyFacts Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt) : TokenFamilyEvent;
+
+    /// <summary>The first refresh token. Carries the family's state so far, so that a later refresh needs no older event (L8).</summary>
+    /// <param name="IdleExpiresAt">Dead from then on unless used before.</param>
+    /// <param name="ExpiresAt">Dead from then on, used or not.</param>
+    public sealed record RefreshTokenIssued(FamilyFacts Facts, int AccessTokens, DateTimeOffset At, DateTimeOffset IdleExpiresAt, DateTimeOffset ExpiresAt) : TokenFamilyEvent;
+
+    public sealed record IdTokenIssued(DateTimeOffset At, DateTimeOffset ExpiresAt) : TokenFamilyEvent;
+
+    /// <param name="Generation">That of the successor; the first refresh token has generation 1.</param>
+    /// <param name="Facts">The family's state, carried as in <see cref="RefreshTokenIssued"/>.</param>
+    public sealed record RefreshTokenRotated(int Generation, FamilyFacts Facts, int AccessTokens, DateTimeOffset At, DateTimeOffset IdleExpiresAt, DateTimeOffset ExpiresAt) : TokenFamilyEvent;
+
+    /// <param name="Generation">That of the spent token which came again.</param>
+    public sealed record RefreshTokenReplayed(int Generation, DateTimeOffset At) : TokenFamilyEvent;
+
+    public sealed record AccessTokenRevoked(int Number, string By, string Why, DateTimeOffset At) : TokenFamilyEvent;
+
+    public sealed record AccessTokenExpired(int Number, DateTimeOffset At) : TokenFamilyEvent;
+
+    /// <param name="By">One of <see cref="EndedBy"/>.</param>
+    public sealed record Revoked(string By, string Why, DateTimeOffset At) : TokenFamilyEvent;
+
+    /// <summary>The refresh token's time ran out; no further token can come of this family.</summary>
+    public sealed record Expired(DateTimeOffset At) : TokenFamilyEvent;
+}
+
+/// <summary>The refresh token that stands.</summary>
+public sealed record RefreshState(int Generation, DateTimeOffset IssuedAt, DateTimeOffset IdleExpiresAt, DateTimeOffset ExpiresAt)
+{
+    public bool IsLive(DateTimeOffset now) => now < IdleExpiresAt && now < ExpiresAt;
+}
+
+/// <summary>All tokens that come from one code or one client-credentials call.</summary>
+/// <param name="AccessTokens">How many were issued so far: the newest one's number.</param>
+/// <param name="Open">Access tokens whose end hasn't been recorded, by number, with their expiry.</param>
+public sealed record TokenFamily(Guid Id, FamilyFacts Facts, int AccessTokens, RefreshState? Refresh, ImmutableSortedDictionary<int, DateTimeOffset> Open, bool Revoked, bool Expired)
+{
+    public bool IsDead => Revoked || Expired;
+
+    /// <summary>Whether one access token of the family still stands, its grant aside.</summary>
+    public bool IsLive(int number, DateTimeOffset now) => !Revoked && Open.TryGetValue(number, out var expiresAt) && now < expiresAt;
+
+    public static TokenFamily? Evolve(TokenFamily? state, Guid id, TokenFamilyEvent happened) => (state, happened) switch
+    {
+        (null, AccessTokenIssued e) => new TokenFamily(id, e.Facts, e.Number, null, NoTokens.Add(e.Number, e.ExpiresAt), false, false),
+        (null, RefreshTokenIssued e) => new TokenFamily(id, e.Facts, e.AccessTokens, First(e), NoTokens, false, false),
+        (null, RefreshTokenRotated e) => new TokenFamily(id, e.Facts, e.AccessTokens, Next(e), NoTokens, false, false),
+        (null, _) => null,
+        ({ } f, AccessTokenIssued e) => f with { AccessTokens = e.Number, Open = f.Open.SetItem(e.Number, e.ExpiresAt) },
+        ({ } f, RefreshTokenIssued e) => f with { Refresh = First(e) },
+        ({ } f, RefreshTokenRotated e) => f with { Refresh = Next(e) },
+        ({ } f, AccessTokenRevoked e) => f with { Open = f.Open.Remove(e.Number) },
+        ({ } f, AccessTokenExpired e) => f with { Open = f.Open.Remove(e.Number) },
+        ({ } f, TokenFamilyEvent.Revoked) => f with { Revoked = true },
+        ({ } f, TokenFamilyEvent.Expired) => f with { Expired = true },
+        _ => state,
+    };
+
+    private static ImmutableSortedDictionary<int, DateTimeOffset> NoTokens => ImmutableSortedDictionary<int, DateTimeOffset>.Empty;
+
+    private static RefreshState First(RefreshTokenIssued e) => new(1, e.At, e.IdleExpiresAt, e.ExpiresAt);
+
+    private static RefreshState Next(RefreshTokenRotated e) => new(e.Generation, e.At, e.IdleExpiresAt, e.ExpiresAt);
+}
+
+/// <summary>
+/// The <c>jti</c> of an access token, RFC 9068 §2.2: base64url(family ‖ grant ‖ number), 48 characters. It names every stream that
+/// tells whether the token still stands, so a lookup needs no table. Not a credential.
+/// </summary>
+public readonly record struct AccessTokenId(Guid Family, Guid? Grant, int Number)
+{
+    public static bool TryParse(string? text, out AccessTokenId id)
+    {
+        id = default;
+        if (text is not { Length: 48 } || !Base64Url.IsValid(text)) return false;
+        Span<byte> bytes = stackalloc byte[36];
+        if (!Base64Url.TryDecodeFromChars(text, bytes, out var length) || length != 36) return false;
+        var grant = new Guid(bytes[16..32], bigEndian: true);
+        id = new AccessTokenId(new Guid(bytes[..16], bigEndian: true), grant == Guid.Empty ? null : grant, BinaryPrimitives.ReadInt32BigEndian(bytes[32..]));
+        return true;
+    }
+
+    public override string ToString()
+    {
+        Span<byte> bytes = stackalloc byte[36];
+        Family.TryWriteBytes(bytes[..16], bigEndian: true, out _);
+        (Grant ?? Guid.Empty).TryWriteBytes(bytes[16..32], bigEndian: true, out _);
+        BinaryPrimitives.WriteInt32BigEndian(bytes[32..], Number);
+        return Base64Url.EncodeToString(bytes);
+    }
+}
