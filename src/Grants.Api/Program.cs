@@ -1,9 +1,12 @@
 using Grants.Api;
+using Grants.Api.Commands;
 using Grants.Api.Database;
 using Grants.Api.Http;
 using JasperFx;
+using Spectre.Console;
 using Wolverine.Http;
 
+AnsiConsole.Console = QuietConsole.Make();
 try
 {
     var builder = WebApplication.CreateBuilder(args);

@@ -162,7 +162,7 @@ public sealed class ConnectedApps(EventLog log, IDocumentStore store, AccessView
             _ => null,
         }).OfType<TimelineEntryModel>().ToList();
         if (grant.LastUsedAt is { } used)
-            lines.Add(new TimelineEntryModel(used, issued == 1 ? $"{name} got a pass to your account once." : $"{name} got or renewed a pass to your account {issued} times, last now.", null, grant.Position, TimelineKind.Used));
+            lines.Add(new TimelineEntryModel(used, issued == 1 ? $"{name} got a pass to your account once." : $"{name} got or renewed a pass to your account {issued} times; this was the last.", null, grant.Position, TimelineKind.Used));
         return [.. lines.OrderByDescending(line => line.At).ThenByDescending(line => line.Position)];
     }
 

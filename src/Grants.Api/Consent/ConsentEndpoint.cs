@@ -45,11 +45,11 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         var grant = await lookups.GrantAsync(session.Subject, open.Client.ClientId, http.RequestAborted);
         if (grant is not null && !grant.IsLive(clock.GetUtcNow())) grant = null;
 
-        // When something is new, only that is asked, and what stands is folded away; when everything was answered before
-        // (prompt=consent), everything is asked again.
+        // When something is new, only that is asked, and what stands is folded away; when nothing is (prompt=consent, an app that
+        // can't prove who it is), everything is asked again.
         var asked = ConsentWords.Listed(request.Scopes).ToList();
         var fresh = grant is null ? asked : [.. asked.Where(scope => !grant.Scopes.Contains(scope))];
-        var again = fresh.Count == 0 || request.Prompts(PromptValue.Consent);
+        var again = fresh.Count == 0;
         var shown = (again ? asked : fresh).Select(scope => Permission(open, scope, catalogue, grant)).ToList();
         var allowed = again ? [] : asked.Except(fresh).Select(scope => Permission(open, scope, catalogue, grant)).ToList();
         var client = open.Client;
@@ -74,6 +74,7 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         var text = ConsentWords.Of(open.Client, open.Authorization.Request.Scopes, catalogue);
         var id = open.Authorization.Id;
         var ticked = Parameters.Ticked(http.Request, "allow");
+        var offered = ScopeSet.Of(Parameters.Ticked(http.Request, "offered"));
         var (newGrant, newFamily) = (Guid.CreateVersion7(clock.GetUtcNow()), Guid.CreateVersion7(clock.GetUtcNow()));
         Guid? grant = null;
         var decision = await log.Commit(
@@ -86,10 +87,10 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
             (streams, now) =>
             {
                 var standing = grant is { } g ? streams.Grant(g) : null;
-                // Optional permissions that stand and weren't asked about again were not on the form: they stay allowed.
-                var kept = open.Authorization.Request.Prompts(PromptValue.Consent) || standing is null || !standing.IsLive(now)
+                // Optional permissions that stand and weren't asked about again had no box on the form: they stay allowed.
+                var kept = standing is null || !standing.IsLive(now)
                     ? ScopeSet.Empty
-                    : open.Authorization.Request.Scopes.Intersect(standing.Scopes).Intersect(open.Client.Metadata.OptionalScopes);
+                    : open.Authorization.Request.Scopes.Intersect(standing.Scopes).Intersect(open.Client.Metadata.OptionalScopes).Except(offered);
                 return AnswerConsent.Decide(streams.Authorization(id)!, standing,
                     new(open.Client, session is null ? null : streams.Session(session.Id), form["decision"] == "allow", ScopeSet.Of(ticked).Union(kept), text, newGrant, newFamily), now);
             },

@@ -1,8 +1,8 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Domain.Protocol;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace Grants.Api.Http;
 
@@ -18,8 +18,12 @@ public sealed class Causes(PersonalData personal)
             client, session, await personal.SealAsync(subject, origin, http.RequestAborted), await personal.NetworkHashAsync(address, http.RequestAborted));
     }
 
-    /// <summary>The trace id where there is one, so that traces and events can be joined.</summary>
-    public static string RequestId(HttpContext http) => Activity.Current?.TraceId.ToHexString() ?? http.TraceIdentifier;
+    /// <summary>
+    /// Trace and span of this request, so that traces and events can be joined. The trace alone would not do: a caller chooses it,
+    /// for as many requests as it likes (W3C Trace Context §3.2); the span is ours.
+    /// </summary>
+    public static string RequestId(HttpContext http) =>
+        http.Features.Get<IHttpActivityFeature>()?.Activity is { } request ? $"{request.TraceId.ToHexString()}-{request.SpanId.ToHexString()}" : http.TraceIdentifier;
 
     private static string Shorten(string agent) => agent.Length <= 300 ? agent : agent[..300];
 }

@@ -18,15 +18,17 @@ public sealed class EventLog(IDocumentStore store, TimeProvider clock)
     private const int Attempts = 6;
 
     /// <summary>Commits a decision over streams whose ids are known. The first one named is the cause of what happens.</summary>
-    public Task<Decision<T>> Commit<T>(Cause cause, IReadOnlyList<Guid> streams, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation) =>
-        Commit(cause, (_, _) => Task.FromResult(streams), decide, cancellation);
+    /// <param name="sessionOf">Where the caller doesn't know the browser session but the streams do (a token request has no cookie).</param>
+    public Task<Decision<T>> Commit<T>(Cause cause, IReadOnlyList<Guid> streams, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation,
+        Func<StreamsRead, Guid?>? sessionOf = null) =>
+        Commit(cause, (_, _) => Task.FromResult(streams), decide, cancellation, sessionOf);
 
     /// <summary>
     /// Commits a decision over streams that first have to be found. <paramref name="find"/> runs again with every attempt, because
     /// what it finds may be what the race was about. Throws <see cref="TooBusyException"/> when every attempt was lost.
     /// </summary>
     public async Task<Decision<T>> Commit<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>> find,
-        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation)
+        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation, Func<StreamsRead, Guid?>? sessionOf = null)
     {
         for (var attempt = 1; ; attempt++)
         {
@@ -36,9 +38,10 @@ public sealed class EventLog(IDocumentStore store, TimeProvider clock)
             // The first attempt takes no lock: mostly nobody else is there. A loser queues for the streams before it reads them.
             if (attempt > 1) await LockAsync(session, streams, cancellation);
             var read = await ReadAsync(session, streams, cancellation);
-            var decision = decide(read, clock.GetUtcNow());
+            var now = clock.GetUtcNow();
+            var decision = decide(read, now);
             if (decision.Events.Count == 0) return decision;
-            Append(session, read, cause, decision.Events);
+            Append(session, read, sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, decision.Events, now);
             try
             {
                 await session.SaveChangesAsync(cancellation);
@@ -62,9 +65,10 @@ public sealed class EventLog(IDocumentStore store, TimeProvider clock)
         var written = 0;
         foreach (var stream in streams)
         {
-            var (cause, events) = decide(read, stream, clock.GetUtcNow());
+            var now = clock.GetUtcNow();
+            var (cause, events) = decide(read, stream, now);
             if (events.Count == 0) continue;
-            Append(session, read.Only(stream), cause, events);
+            Append(session, read.Only(stream), cause, events, now);
             written += events.Count;
         }
 
@@ -110,9 +114,8 @@ public sealed class EventLog(IDocumentStore store, TimeProvider clock)
         await using var reader = await session.ExecuteReaderAsync(command, cancellation);
     }
 
-    private void Append(IDocumentSession session, StreamsRead read, Cause cause, IReadOnlyList<StreamEvent> events)
+    private static void Append(IDocumentSession session, StreamsRead read, Cause cause, IReadOnlyList<StreamEvent> events, DateTimeOffset now)
     {
-        var now = clock.GetUtcNow();
         var because = read.LastEvent?.ToString() ?? cause.Command;
 
         // Every stream that the decision looked at must still be what it was, also those that get no event (L3: a grant that is

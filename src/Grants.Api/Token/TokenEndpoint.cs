@@ -48,7 +48,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         var decision = await log.Commit(await CauseOf(http, client), [code.Authorization, code.Grant, code.Family],
             (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), streams.Grant(code.Grant), streams.Family(code.Family),
                 new(client, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer), now),
-            http.RequestAborted);
+            http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session);
         return await Answer(http, client, decision, authorization);
     }
 
@@ -58,7 +58,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var decision = await log.Commit(await CauseOf(http, client), [token.Family, token.Grant],
             (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), streams.Grant(token.Grant), new(client, token.Generation, ask.Scopes, catalogue, settings.Issuer), now),
-            http.RequestAborted);
+            http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session);
         return await Answer(http, client, decision, null);
     }
 

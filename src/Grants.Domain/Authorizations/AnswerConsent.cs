@@ -25,18 +25,19 @@ public static class AnswerConsent
                 On(authorization, new AuthorizationEvent.Refused(ErrorCode.UnauthorizedClient, now)));
 
         var asked = authorization.Request.Scopes;
-        if (!ask.Allow)
-        {
-            return Protocol.Decide.Accept<NextStep>(new NextStep.Refuse(new OAuthError(ErrorCode.AccessDenied, "The person said no.")),
-                On(authorization, new AuthorizationEvent.ConsentDenied(asked, ask.Text, now)));
-        }
-
         var metadata = ask.Client.Metadata;
         var optional = asked.Intersect(metadata.OptionalScopes);
         if (!ask.Allowed.IsSubsetOf(optional))
             return Protocol.Decide.Refuse<NextStep>(ErrorCode.InvalidScope, "A permission was sent that the page did not offer.");
 
         var granted = asked.Intersect(metadata.NeededOf(asked).Union(ask.Allowed));
+        if (!ask.Allow || granted.Count == 0)
+        {
+            // Allowing nothing of what was asked is a no in other words; a token without any scope would be nobody's wish.
+            return Protocol.Decide.Accept<NextStep>(new NextStep.Refuse(new OAuthError(ErrorCode.AccessDenied, "The person said no.")),
+                On(authorization, new AuthorizationEvent.ConsentDenied(asked, ask.Text, now)));
+        }
+
         var refused = optional.Except(ask.Allowed);
         var live = grant is not null && grant.IsLive(now) ? grant : null;
         // A grant whose time ran out keeps the pair's one place until its end is written down, so that comes first.

@@ -61,7 +61,7 @@ public static class PromptValue
 }
 
 /// <summary>The words that a person saw when deciding.</summary>
-/// <param name="Version">The first 16 hexadecimal digits of the SHA-256 of all lines: equal when the words were.</param>
+/// <param name="Version">The first 16 hexadecimal digits of the SHA-256 of the app's name and all lines: equal when the words were.</param>
 /// <param name="Language">BCP 47.</param>
 public sealed record ConsentText(string Version, string Language, string AppName, ValueList<ConsentLine> Lines);
 

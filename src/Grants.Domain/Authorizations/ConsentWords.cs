@@ -27,5 +27,4 @@ public static class ConsentWords
         var version = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(words)).AsSpan(0, 8));
         return new ConsentText(version, "en", client.Metadata.ClientName, lines);
     }
-
 }

@@ -37,6 +37,8 @@ public static class DeclareClient
             return Metadata("client_id must be 1 to 256 printable ASCII characters.");
         if (id.Value.StartsWith(SubjectId.Prefix, StringComparison.Ordinal) || id.Value.StartsWith("https://", StringComparison.Ordinal))
             return Metadata("client_id must not begin with sub_ or https://.");
+        if (client.ClientName.Length is 0 or > 200 || client.ClientName.Any(char.IsControl))
+            return Metadata("client_name must be 1 to 200 characters without control characters.");
         if (client.GrantTypes.FirstOrDefault(type => !GrantType.Supported.Contains(type)) is { } grantType)
             return Metadata($"grant_types: {grantType} is not supported.");
         if (client.ResponseModes.FirstOrDefault(mode => !ResponseMode.Supported.Contains(mode)) is { } mode)

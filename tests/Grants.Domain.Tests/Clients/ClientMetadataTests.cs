@@ -1,0 +1,54 @@
+using CsCheck;
+using Grants.Domain.Clients;
+using Grants.Domain.Tests.Protocol;
+
+namespace Grants.Domain.Tests.Clients;
+
+public sealed class ClientMetadataTests
+{
+    private static readonly ClientMetadata Web = new() { ClientName = "Tally" };
+
+    [Theory]
+    [InlineData("https://tally.example/callback", "tally.example")]
+    [InlineData("https://tally.example:8443/callback", "tally.example:8443")]
+    [InlineData("https://TALLY.example/callback", "tally.example")]
+    [InlineData("http://localhost:5200/callback", "localhost:5200")]
+    [InlineData("com.example.tally:/callback", null)]
+    [InlineData("/callback", null)]
+    [InlineData("", null)]
+    public void A_redirect_proves_the_host_of_a_web_app(string uri, string? host) => Assert.Equal(host, Web.ProvenHost(uri));
+
+    [Fact]
+    public void A_redirect_to_the_persons_own_device_proves_no_host()
+    {
+        Assert.Null((Web with { ApplicationType = "native" }).ProvenHost("http://127.0.0.1:51004/callback"));
+        Assert.Null((Web with { ApplicationType = "native" }).ProvenHost("https://tally.example/callback"));
+    }
+
+    [Fact]
+    public void No_text_makes_it_throw() =>
+        Texts.Any.Always(text =>
+        {
+            Web.ProvenHost(text);
+            Web.ProvenHost("https://" + text);
+        }, times: 2_000);
+
+    [Theory, Trait("Rule", "TK-4")]
+    [InlineData(ClientAuthMethod.Basic, null, 30)]
+    [InlineData(ClientAuthMethod.Post, null, 30)]
+    [InlineData(ClientAuthMethod.None, null, 0)]
+    [InlineData(ClientAuthMethod.Basic, 0, 0)]
+    [InlineData(ClientAuthMethod.Basic, 5, 5)]
+    [InlineData(ClientAuthMethod.None, 5, 5)]
+    public void A_lost_answer_may_be_asked_for_again_within_the_window(string method, int? set, int effective) =>
+        Assert.Equal(TimeSpan.FromSeconds(effective),
+            (Web with { TokenEndpointAuthMethod = method, RefreshRetryWindow = set is { } seconds ? TimeSpan.FromSeconds(seconds) : null }).EffectiveRetryWindow);
+
+    [Fact]
+    public void What_is_not_optional_is_needed()
+    {
+        var client = Web with { Scope = ["a", "b", "c"], OptionalScopes = ["b"] };
+        Assert.Equal(["a", "c"], client.NeededOf(["a", "b", "c"]));
+        Assert.Empty(client.NeededOf(["b"]));
+    }
+}

@@ -1,0 +1,152 @@
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+
+namespace Grants.Domain.Tests.Clients;
+
+public sealed class DeclareClientTests
+{
+    private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
+    private static readonly Guid Stream = new("01900000-0000-7000-8000-000000000001");
+    private static readonly ClientId Tally = new("tally");
+    private static readonly SecretHash OldSecret = SecretHash.Of("old", new Secret("old secret"));
+    private static readonly SecretHash NewSecret = SecretHash.Of("new", new Secret("new secret"));
+
+    private static readonly ClientMetadata Sound = new()
+    {
+        ClientName = "Tally Budget",
+        RedirectUris = ["https://tally.example/callback"],
+        PostLogoutRedirectUris = ["https://tally.example/bye"],
+        GrantTypes = [GrantType.AuthorizationCode, GrantType.RefreshToken],
+        Scope = ["openid", "offline_access", "balances", "payments"],
+        OptionalScopes = ["payments"],
+        Purposes = [new("balances", "To add up what you spend")],
+    };
+
+    private static Client? Fold(Client? client, Decision<bool> decision) =>
+        decision.Events.Aggregate(client, (state, happened) => Client.Evolve(state, happened.Stream, (ClientEvent)happened.Event));
+
+    private static Decision<bool> Declare(Client? client, ClientMetadata? metadata = null, SecretHash? secret = null, ClientId? id = null) =>
+        DeclareClient.Decide(client, new(Stream, id ?? Tally, metadata ?? Sound, secret), Noon);
+
+    private static Client Registered(SecretHash? secret = null) => Fold(null, Declare(null, secret: secret))!;
+
+    [Fact]
+    public void A_client_not_known_is_registered_with_its_secret()
+    {
+        var decision = Assert.IsType<Accepted<bool>>(Declare(null, secret: OldSecret));
+        Assert.True(decision.Value);
+        Assert.Equal([new(Stream, new ClientEvent.Registered(Tally, Sound, Noon)), new(Stream, new ClientEvent.SecretAdded(OldSecret, Noon))], decision.Events);
+        Assert.Equal(new Client(Stream, Tally, Sound, [OldSecret], ClientStatus.Active, Noon), Fold(null, decision));
+    }
+
+    [Fact]
+    public void Declaring_the_same_twice_records_nothing()
+    {
+        // Each value anew, as a file read twice gives it.
+        var again = Sound with { RedirectUris = [.. Sound.RedirectUris], Scope = ["payments", "balances", "offline_access", "openid"], Purposes = [.. Sound.Purposes] };
+        var decision = Assert.IsType<Accepted<bool>>(Declare(Registered(OldSecret), again, OldSecret with { KeyId = "another name" }));
+        Assert.False(decision.Value);
+        Assert.Empty(decision.Events);
+    }
+
+    [Fact]
+    public void Only_what_differs_is_recorded()
+    {
+        var renamed = Sound with { ClientName = "Tally" };
+        var decision = Declare(Registered(OldSecret), renamed, OldSecret);
+        Assert.Equal([new(Stream, new ClientEvent.MetadataReplaced(renamed, Noon))], decision.Events);
+    }
+
+    [Fact, Trait("Attack", "K10")]
+    public void Another_secret_retires_the_one_before()
+    {
+        var decision = Declare(Registered(OldSecret), secret: NewSecret);
+        Assert.Equal([new(Stream, new ClientEvent.SecretRetired("old", Noon)), new(Stream, new ClientEvent.SecretAdded(NewSecret, Noon))], decision.Events);
+        Assert.Equal([NewSecret], Fold(Registered(OldSecret), decision)!.Secrets);
+    }
+
+    [Fact]
+    public void Without_a_secret_the_secrets_stay_as_they_are() => Assert.Empty(Declare(Registered(OldSecret), secret: null).Events);
+
+    [Fact, Trait("Law", "L3")]
+    public void A_deleted_client_is_not_registered_again()
+    {
+        var deleted = Registered() with { Status = ClientStatus.Deleted };
+        var refused = Assert.IsType<Refused<bool>>(Declare(deleted, secret: NewSecret));
+        Assert.Equal(ErrorCode.InvalidClientMetadata, refused.Error.Code);
+        Assert.Empty(refused.Events);
+    }
+
+    [Fact]
+    public void A_suspended_client_may_be_corrected_and_stays_suspended()
+    {
+        var suspended = Registered() with { Status = ClientStatus.Suspended };
+        var decision = Declare(suspended, Sound with { ClientName = "Tally" });
+        Assert.Equal(ClientStatus.Suspended, Fold(suspended, decision)!.Status);
+        Assert.Single(decision.Events);
+    }
+
+    public static TheoryData<string, string, ClientMetadata> Faults => new()
+    {
+        { "a grant type that isn't served", ErrorCode.InvalidClientMetadata, Sound with { GrantTypes = ["authorization_code", "implicit"] } },
+        { "the password grant", ErrorCode.InvalidClientMetadata, Sound with { GrantTypes = ["password"] } },
+        { "a response mode that isn't served", ErrorCode.InvalidClientMetadata, Sound with { ResponseModes = ["fragment"] } },
+        { "an authentication method that isn't served", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = "client_secret_jwt" } },
+        { "alg none", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "none" } },
+        { "an algorithm that isn't served", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "HS256" } },
+        { "an unknown application type", ErrorCode.InvalidClientMetadata, Sound with { ApplicationType = "desktop" } },
+        { "a public client acting for itself", ErrorCode.InvalidClientMetadata, Sound with { GrantTypes = ["client_credentials"], TokenEndpointAuthMethod = "none" } },
+        { "no redirect URI for codes", ErrorCode.InvalidRedirectUri, Sound with { RedirectUris = [] } },
+        { "a redirect URI without https", ErrorCode.InvalidRedirectUri, Sound with { RedirectUris = ["https://tally.example/callback", "http://tally.example/callback"] } },
+        { "a private scheme for a web app", ErrorCode.InvalidRedirectUri, Sound with { RedirectUris = ["com.example.tally:/callback"] } },
+        { "a script as the place after sign-out", ErrorCode.InvalidRedirectUri, Sound with { PostLogoutRedirectUris = ["javascript:alert(1)"] } },
+        { "an optional scope that it may not ask for", ErrorCode.InvalidClientMetadata, Sound with { OptionalScopes = ["cards"] } },
+        { "openid as a choice", ErrorCode.InvalidClientMetadata, Sound with { OptionalScopes = ["openid"] } },
+        { "offline_access as a choice", ErrorCode.InvalidClientMetadata, Sound with { OptionalScopes = ["offline_access"] } },
+        { "a default_max_age below zero", ErrorCode.InvalidClientMetadata, Sound with { DefaultMaxAge = -1 } },
+        { "an empty purpose", ErrorCode.InvalidClientMetadata, Sound with { Purposes = [new("balances", "")] } },
+        { "a purpose of 81 characters", ErrorCode.InvalidClientMetadata, Sound with { Purposes = [new("balances", new string('x', 81))] } },
+        { "access tokens that never live", ErrorCode.InvalidClientMetadata, Sound with { AccessTokenLifetime = TimeSpan.Zero } },
+        { "refresh tokens that never live", ErrorCode.InvalidClientMetadata, Sound with { RefreshTokenIdle = TimeSpan.FromSeconds(-1) } },
+        { "grants that never live", ErrorCode.InvalidClientMetadata, Sound with { GrantLifetime = TimeSpan.Zero } },
+        { "a retry window below zero", ErrorCode.InvalidClientMetadata, Sound with { RefreshRetryWindow = TimeSpan.FromTicks(-1) } },
+    };
+
+    [Theory, Trait("Attack", "K6"), Trait("Attack", "R3")]
+    [MemberData(nameof(Faults), DisableDiscoveryEnumeration = true)]
+    public void Unsound_metadata_is_refused_and_recorded_nowhere(string fault, string code, ClientMetadata metadata)
+    {
+        foreach (var client in new[] { null, Registered() })
+        {
+            var refused = Assert.IsType<Refused<bool>>(Declare(client, metadata, NewSecret));
+            Assert.True(code == refused.Error.Code, $"{fault}: {refused.Error}");
+            Assert.Empty(refused.Events);
+        }
+    }
+
+    [Fact]
+    public void The_widest_allowed_values_are_allowed()
+    {
+        Assert.Null(DeclareClient.WhyNot(Tally, Sound with { DefaultMaxAge = 0, RefreshRetryWindow = TimeSpan.Zero, Purposes = [new("balances", new string('x', 80))] }));
+        Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = ["client_credentials"], RedirectUris = [] }));
+        Assert.Null(DeclareClient.WhyNot(Tally, Sound with { ApplicationType = "native", TokenEndpointAuthMethod = "none", RedirectUris = ["com.example.tally:/callback"] }));
+        Assert.Null(DeclareClient.WhyNot(new(new string('x', 256)), Sound));
+    }
+
+    [Theory, Trait("Attack", "T21"), Trait("Attack", "K6")]
+    [InlineData("")]
+    [InlineData("tally budget")]
+    [InlineData("tally\n")]
+    [InlineData("täly")]
+    [InlineData("sub_0190a000000070008000000000000001")]
+    [InlineData("sub_")]
+    [InlineData("https://tally.example/client")]
+    public void A_client_id_that_could_be_mistaken_is_refused(string id)
+    {
+        var refused = Assert.IsType<Refused<bool>>(Declare(null, id: new(id)));
+        Assert.Equal(ErrorCode.InvalidClientMetadata, refused.Error.Code);
+    }
+
+    [Fact]
+    public void A_client_id_has_at_most_256_characters() => Assert.NotNull(DeclareClient.WhyNot(new(new string('x', 257)), Sound));
+}
