@@ -77,7 +77,9 @@ public static class ContinueAuthorization
     /// </summary>
     private static bool MustAsk(AuthorizationRequest request, Client client, Grant grant) =>
         request.Prompts(PromptValue.Consent)
-        || (!client.Metadata.IsConfidential && (client.Metadata.IsNative || !request.RedirectUri.Value.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
+        || client.Metadata.IsNative
+        || request.Scopes.Intersect(grant.Scopes).Count == 0
+        || (!client.Metadata.IsConfidential && (!request.RedirectUri.Value.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
         || !request.Scopes.IsSubsetOf(grant.Scopes.Union(grant.Refused))
         || !client.Metadata.NeededOf(request.Scopes).IsSubsetOf(grant.Scopes);
 

@@ -36,6 +36,7 @@ public static class RefreshTokens
         if (!asked.IsSubsetOf(family.Facts.Scopes))
             return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "More was asked for than was granted.");
         var scopes = asked.Intersect(grant.Scopes);
+        if (scopes.Count == 0) return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "Nothing of this was left to the client.");
 
         var events = new List<TokenFamilyEvent>();
         var generation = refresh.Generation;

@@ -1,0 +1,163 @@
+using CsCheck;
+using Grants.Domain.AccessGrants;
+using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
+using Grants.Domain.TokenFamilies;
+using Grants.Projections.CurrentTokens;
+using JasperFx.Events;
+
+namespace Grants.Projections.Tests.Views;
+
+public sealed class CurrentTokensTests
+{
+    private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
+    private static readonly Guid Family = new("01900000-0000-7000-8000-0000000000f1");
+    private static readonly Guid OtherFamily = new("01900000-0000-7000-8000-0000000000f2");
+    private static readonly Guid Grant = new("01900000-0000-7000-8000-0000000000a1");
+    private static readonly Guid OtherGrant = new("01900000-0000-7000-8000-0000000000a2");
+    private static readonly Guid Session = new("01900000-0000-7000-8000-0000000000c1");
+    private static readonly SubjectId Sam = new(new Guid("01900000-0000-7000-8000-0000000000aa"));
+    private static readonly FamilyFacts Facts = new(new("tally"), Sam, Grant, Session, ["openid", "balances"], Authentication.ByPassword(Noon));
+
+    private static readonly TokenFamilyEvent.AccessTokenIssued First = new(1, Facts, ["balances"], ["https://bank.example", "https://grants.example"], Noon, Noon.AddMinutes(5));
+    private static readonly TokenFamilyEvent.RefreshTokenIssued Refresh = new(Facts, 1, Noon, Noon.AddDays(30), Noon.AddDays(90));
+
+    private static readonly CurrentToken FirstRow = new(Family, 1, CurrentToken.AccessToken, "tally", Sam.ToString(), Grant, Session, "balances", "https://bank.example https://grants.example",
+        Noon, Noon.AddMinutes(5), EventLog.Origin + ".1", EventLog.Network, 0, null, CurrentToken.Live, null, null, null, 1);
+
+    private static readonly CurrentToken RefreshRow = new(Family, 0, CurrentToken.RefreshToken, "tally", Sam.ToString(), Grant, Session, "openid balances", "",
+        Noon, Noon.AddDays(30), EventLog.Origin + ".2", EventLog.Network, 1, null, CurrentToken.Live, null, null, null, 2);
+
+    private static EventLog Issued => new EventLog().Add(Family, First, Refresh);
+
+    private static List<CurrentToken> Rows(EventLog log) => [.. CurrentTokenRows.Apply([], log.Events).OrderBy(row => row.Family).ThenBy(row => row.Number)];
+
+    [Fact]
+    public void An_access_token_is_shown_with_who_what_where_and_from_where() => Assert.Equal([FirstRow], Rows(new EventLog().Add(Family, First)));
+
+    [Fact]
+    public void A_client_acting_for_itself_has_neither_person_nor_grant()
+    {
+        var row = Assert.Single(Rows(new EventLog().Add(Family, First with { Facts = new(new("tally"), null, null, null, ["reports"], null) })));
+        Assert.Equal((null, null, null), (row.Subject, row.Grant, row.Session));
+    }
+
+    [Fact]
+    public void A_refresh_token_has_one_row_which_it_keeps_while_it_rotates()
+    {
+        Assert.Equal([RefreshRow, FirstRow], Rows(Issued));
+
+        var rotated = Issued.Add(Family, new TokenFamilyEvent.RefreshTokenRotated(2, Facts, 1, Noon.AddDays(1), Noon.AddDays(31), Noon.AddDays(90)),
+            new TokenFamilyEvent.RefreshTokenRotated(3, Facts, 2, Noon.AddDays(70), Noon.AddDays(100), Noon.AddDays(90)));
+        Assert.Equal([RefreshRow with { Generation = 3, LastUsedAt = Noon.AddDays(70), ExpiresAt = Noon.AddDays(90), Position = 4 }, FirstRow], Rows(rotated));
+    }
+
+    [Fact]
+    public void An_access_token_revoked_says_when_by_whom_and_why() =>
+        Assert.Equal([RefreshRow, FirstRow with { State = CurrentToken.Revoked, EndedAt = Noon, EndedBy = "client", EndedWhy = "not needed", Position = 3 }],
+            Rows(Issued.Add(Family, new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "not needed", Noon))));
+
+    [Fact]
+    public void An_access_token_that_ran_out_says_when() =>
+        Assert.Equal([RefreshRow, FirstRow with { State = CurrentToken.Expired, EndedAt = Noon.AddMinutes(6), Position = 3 }],
+            Rows(Issued.Add(Family, new TokenFamilyEvent.AccessTokenExpired(1, Noon.AddMinutes(6)))));
+
+    [Fact]
+    public void A_refresh_token_that_ran_out_takes_no_access_token_with_it() =>
+        Assert.Equal([RefreshRow with { State = CurrentToken.Expired, EndedAt = Noon.AddDays(31), Position = 3 }, FirstRow],
+            Rows(Issued.Add(Family, new TokenFamilyEvent.Expired(Noon.AddDays(31)))));
+
+    [Fact, Trait("Law", "L3")]
+    public void A_family_revoked_ends_all_its_tokens_and_no_other() =>
+        Assert.Equal([RefreshRow with { State = CurrentToken.Revoked, EndedAt = Noon, EndedBy = "system", EndedWhy = "replay", Position = 4 },
+            FirstRow with { State = CurrentToken.Revoked, EndedAt = Noon, EndedBy = "system", EndedWhy = "replay", Position = 4 },
+            FirstRow with { Family = OtherFamily, Position = 3, Origin = EventLog.Origin + ".3" }],
+            Rows(Issued.Add(OtherFamily, First).Add(Family, new TokenFamilyEvent.Revoked(EndedBy.System, "replay", Noon))));
+
+    [Fact, Trait("Law", "L3")]
+    public void A_grant_revoked_ends_the_tokens_that_came_of_it_and_no_others()
+    {
+        var log = Issued.Add(OtherFamily, First with { Facts = Facts with { Grant = OtherGrant } }).Add(Grant, new GrantEvent.Revoked(EndedBy.Person, "not used any more", Noon));
+        Assert.All(Rows(log).Where(row => row.Grant == Grant), row => Assert.Equal((CurrentToken.Revoked, Noon, "person", "not used any more", 4),
+            (row.State, row.EndedAt, row.EndedBy, row.EndedWhy, row.Position)));
+        Assert.True(Rows(log).Single(row => row.Grant == OtherGrant).IsLive);
+    }
+
+    [Fact]
+    public void A_grant_that_ran_out_ends_the_tokens_that_came_of_it() =>
+        Assert.All(Rows(Issued.Add(Grant, new GrantEvent.Expired(Noon))), row => Assert.Equal((CurrentToken.Expired, Noon, null), (row.State, row.EndedAt, row.EndedBy)));
+
+    [Fact, Trait("Law", "L3")]
+    public void A_revoked_token_that_also_runs_out_stays_revoked()
+    {
+        var revoked = Issued.Add(Family, new TokenFamilyEvent.Revoked(EndedBy.Client, "not needed", Noon));
+        var before = Rows(revoked);
+        Assert.Equal(before, Rows(revoked.Add(Family, new TokenFamilyEvent.AccessTokenExpired(1, Noon.AddMinutes(6)), new TokenFamilyEvent.Expired(Noon.AddDays(31)))
+            .Add(Grant, new GrantEvent.Expired(Noon.AddDays(90)), new GrantEvent.Revoked(EndedBy.Person, "again", Noon.AddDays(91)))));
+    }
+
+    [Fact]
+    public void An_id_token_and_a_replay_alone_change_no_row() =>
+        Assert.Equal([RefreshRow, FirstRow], Rows(Issued.Add(Family, new TokenFamilyEvent.IdTokenIssued(Noon, Noon.AddMinutes(10)), new TokenFamilyEvent.RefreshTokenReplayed(1, Noon))));
+
+    [Fact]
+    public void Only_rows_that_changed_are_written() =>
+        Assert.Equal([1], CurrentTokenRows.Apply([FirstRow, RefreshRow], [EventLog.Event(Family, new TokenFamilyEvent.AccessTokenExpired(1, Noon), 9)]).Select(row => row.Number));
+
+    [Fact]
+    public void A_page_reads_the_families_it_speaks_of_and_the_grants_that_end_in_it()
+    {
+        var (families, grants) = CurrentTokenRows.Touched(Issued.Add(OtherGrant, new GrantEvent.Narrowed(Guid.Empty, ["balances"], Noon)).Add(Grant, new GrantEvent.Expired(Noon)).Events);
+        Assert.Equal([Family], families);
+        Assert.Equal([Grant], grants);
+    }
+
+    [Fact, Trait("Law", "L6")]
+    public void Where_a_token_came_from_stays_sealed() =>
+        Assert.All(Rows(Issued), row => Assert.StartsWith(EventLog.Origin, row.Origin, StringComparison.Ordinal));
+
+    [Fact]
+    public void A_header_reads_alike_from_the_session_that_writes_and_from_the_database()
+    {
+        var e = EventLog.Event(Family, First);
+        e.SetHeader(EventMetadata.Origin, System.Text.Json.JsonSerializer.SerializeToElement("v1.k1.c2VhbGVk"));
+        e.SetHeader(EventMetadata.Network, 7);
+        var row = Assert.Single(CurrentTokenRows.Apply([], [e]));
+        Assert.Equal(("v1.k1.c2VhbGVk", null), (row.Origin, row.Network));
+    }
+
+    [Fact, Trait("Law", "L5")]
+    public void However_the_log_is_cut_into_pages_the_rows_are_the_same() =>
+        Histories.Cut.Always(cut =>
+        {
+            var events = Histories.After(cut.Steps).Events;
+            Assert.Equal(InPages([events]), InPages(Histories.Pages(events, cut.PageSizes)));
+        }, times: 300);
+
+    [Fact, Trait("Law", "L5"), Trait("Law", "L3")]
+    public void Every_token_issued_has_one_row_and_what_has_ended_stays_as_it_ended() =>
+        Histories.Cut.Always(cut =>
+        {
+            var events = Histories.After(cut.Steps).Events;
+            var rows = InPages(Histories.Pages(events, cut.PageSizes));
+            Assert.Equal(events.Count(e => e.Data is TokenFamilyEvent.AccessTokenIssued or TokenFamilyEvent.RefreshTokenIssued), rows.Count);
+            for (var length = 0; length < events.Count; length += 7)
+            {
+                foreach (var past in InPages([[.. events.Take(length)]]).Where(row => !row.IsLive)) Assert.Contains(past, rows);
+            }
+        }, times: 60);
+
+    /// <summary>As the table does it: each page gets the live rows of its families and of the grants that end in it.</summary>
+    private static List<CurrentToken> InPages(IEnumerable<IReadOnlyList<IEvent>> pages)
+    {
+        var table = new Dictionary<(Guid, int), CurrentToken>();
+        foreach (var page in pages)
+        {
+            var (families, grants) = CurrentTokenRows.Touched(page);
+            var before = table.Values.Where(row => row.IsLive && (families.Contains(row.Family) || (row.Grant is { } grant && grants.Contains(grant)))).ToList();
+            foreach (var row in CurrentTokenRows.Apply(before, page)) table[(row.Family, row.Number)] = row;
+        }
+
+        return [.. table.Values.OrderBy(row => row.Family).ThenBy(row => row.Number)];
+    }
+}
