@@ -42,6 +42,7 @@ public static class Composition
         builder.Logging.AddFilter("Npgsql", LogLevel.Error);
         builder.Logging.AddFilter("Marten", LogLevel.Warning);
         builder.Logging.AddFilter("Wolverine", LogLevel.Warning);
+        builder.Logging.AddFilter("Wolverine.Configuration.HandlerDiscovery", LogLevel.Error); // no message handlers yet: nothing to warn of
         builder.Logging.AddFilter("JasperFx", LogLevel.Warning);
         // Marten logs every failed commit with its parameters, also those that only lost a race.
         builder.Logging.AddFilter("Marten.IDocumentStore", LogLevel.None);
@@ -161,6 +162,10 @@ public static class Composition
         {
             options.ApplicationAssembly = typeof(Program).Assembly;
             options.Durability.Mode = settings.SingleNode ? DurabilityMode.Solo : DurabilityMode.Balanced;
+            // The defaults leave a dead node's views standing for a minute.
+            options.Durability.HealthCheckPollingTime = TimeSpan.FromSeconds(4);
+            options.Durability.StaleNodeTimeout = TimeSpan.FromSeconds(15);
+            options.Durability.CheckAssignmentPeriod = TimeSpan.FromSeconds(10);
         });
     }
 }
@@ -183,10 +188,17 @@ public sealed class DatabaseHandle : IDisposable
     public void Dispose() => _private?.Dispose();
 }
 
-/// <summary>Ties a form to the authorization request in its address and to the browser's session (R15).</summary>
+/// <summary>
+/// Ties a form to the browser's session and, on the pages of an authorization request, to that very request (R15). Elsewhere the
+/// address counts for nothing: the sign-out button is on every page and always posts to the same place.
+/// </summary>
 public sealed class FormBinding : IAntiforgeryAdditionalDataProvider
 {
-    public string GetAdditionalData(HttpContext context) => $"{context.GetRouteValue("id")}|{BrowserSession.IdOf(context):N}";
+    public string GetAdditionalData(HttpContext context)
+    {
+        var request = context.Request.Path.StartsWithSegments("/signin") || context.Request.Path.StartsWithSegments("/consent") ? context.GetRouteValue("id") : null;
+        return $"{request}|{BrowserSession.IdOf(context):N}";
+    }
 
     public bool ValidateAdditionalData(HttpContext context, string additionalData) => additionalData == GetAdditionalData(context);
 }

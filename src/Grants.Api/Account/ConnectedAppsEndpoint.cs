@@ -100,7 +100,7 @@ public sealed class ConnectedApps(EventLog log, IDocumentStore store, AccessView
         (await log.Read([id], cancellation)).Grant(id) is { } grant && grant.Subject == session.Subject ? await lookups.ClientAsync(grant.Client, cancellation) : null;
 
     private IResult Unknown(HttpContext http) =>
-        pages.Error(http, "There is nothing here", "No app of yours has access under this address. See Connected apps for all that can use your account.", "", "", status: StatusCodes.Status404NotFound,
+        pages.Error(http, "There is nothing here", "No app of yours has access under this address. See Connected apps for all that can use your account.", null, null, status: StatusCodes.Status404NotFound,
             startAgainUrl: ListUrl, startAgainText: "Connected apps");
 
     private async Task<Freshness> FreshnessAsync(CancellationToken cancellation)

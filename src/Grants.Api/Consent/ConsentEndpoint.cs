@@ -45,13 +45,9 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         var grant = await lookups.GrantAsync(session.Subject, open.Client.ClientId, http.RequestAborted);
         if (grant is not null && !grant.IsLive(clock.GetUtcNow())) grant = null;
 
-        // When something is new, only that is asked, and what stands is folded away; when nothing is (prompt=consent, an app that
-        // can't prove who it is), everything is asked again.
-        var asked = ConsentWords.Listed(request.Scopes).ToList();
-        var fresh = grant is null ? asked : [.. asked.Where(scope => !grant.Scopes.Contains(scope))];
-        var again = fresh.Count == 0;
-        var shown = (again ? asked : fresh).Select(scope => Permission(open, scope, catalogue, grant)).ToList();
-        var allowed = again ? [] : asked.Except(fresh).Select(scope => Permission(open, scope, catalogue, grant)).ToList();
+        var (asked, folded) = Question(request, grant);
+        var shown = asked.Select(scope => Permission(open, scope, catalogue, grant)).ToList();
+        var allowed = folded.Select(scope => Permission(open, scope, catalogue, grant)).ToList();
         var client = open.Client;
         var renamed = client.NameChangedAt is { } changed && grant is not null && grant.CreatedAt < changed ? client.NameBefore : null;
         var app = pages.App(client, request.RedirectUri.Value) with { History = grant is null ? "New to you" : $"You've used it since {grant.CreatedAt.ToString("MMM yyyy", CultureInfo.InvariantCulture)}" };
@@ -101,6 +97,20 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
             Refused<NextStep>(_, _) => await PageAsync(http, open, session!, "One of the permissions sent is not on this page. Look at the list and answer again."),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
+    }
+
+    /// <summary>
+    /// What the page asks, and what it only folds away because it is allowed already. When something is new, that alone is asked; what
+    /// was refused counts as new only with <c>prompt=consent</c>. When nothing is new (an app that can't prove who it is, or
+    /// <c>prompt=consent</c>), everything is asked again.
+    /// </summary>
+    private static (ScopeSet Asked, ScopeSet Folded) Question(AuthorizationRequest request, Grant? grant)
+    {
+        var listed = ScopeSet.Of(ConsentWords.Listed(request.Scopes));
+        if (grant is null) return (listed, ScopeSet.Empty);
+        var fresh = listed.Except(grant.Scopes);
+        if (!request.Prompts(PromptValue.Consent)) fresh = fresh.Except(grant.Refused);
+        return fresh.Count == 0 ? (listed, ScopeSet.Empty) : (fresh, listed.Intersect(grant.Scopes));
     }
 
     private static bool IsDoing(Catalogue catalogue, string scope) => catalogue.Scope(scope)?.Kind == "do";

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text.Json;
 using Grants.Api.Http;
 using Grants.Api.Log;
@@ -71,11 +72,25 @@ public sealed class SigningOut(EventLog log, Lookups lookups, BrowserSession bro
     {
         if (await pages.RefuseForgedAsync(http) is { } forged) return forged;
         var form = await Parameters.OfFormAsync(http.Request, http.RequestAborted);
+        var then = ReadReturn(form?[Field]);
         if (await browser.FindAsync(http) is { } session) await EndAsync(http, session, null, Cause.Person(session.Subject));
         await BrowserSession.CloseAsync(http);
-        if (form?[Field] is not { } context) return Results.Extensions.SeeOther("/signed-out");
-        var then = JsonSerializer.Deserialize<Return>(_protector.Unprotect(context))!;
+        if (then is null) return Results.Extensions.SeeOther("/signed-out");
         return DonePage(await lookups.ClientAsync(new ClientId(then.ClientId), http.RequestAborted), then.Address);
+    }
+
+    /// <summary>What this server sealed into the form; null when it was nothing, or something of the sender's own.</summary>
+    private Return? ReadReturn(string? context)
+    {
+        if (context is null) return null;
+        try
+        {
+            return JsonSerializer.Deserialize<Return>(_protector.Unprotect(context));
+        }
+        catch (CryptographicException)
+        {
+            return null;
+        }
     }
 
     public IResult DonePage(Client? client, string? address) =>

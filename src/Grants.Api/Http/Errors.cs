@@ -15,7 +15,19 @@ public static class Errors
     /// Bugs become <c>server_error</c>, an absent database and lost races <c>temporarily_unavailable</c> with 503. Nothing about the
     /// cause goes out; the reference finds it in the log.
     /// </summary>
-    public static void UseGrantsErrors(this WebApplication app) => app.UseExceptionHandler(branch => branch.Run(async http =>
+    public static void UseGrantsErrors(this WebApplication app)
+    {
+        app.UseExceptionHandler(branch => branch.Run(http => AnswerFailureAsync(app, http)));
+
+        // Whoever typed an address or followed a stale link reads a page; a program gets the bare status.
+        app.UseStatusCodePages(context => context.HttpContext is var http && http.Response.StatusCode is StatusCodes.Status404NotFound or StatusCodes.Status405MethodNotAllowed
+            && http.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
+                ? app.Services.GetRequiredService<PageFrame>().Error(http, "There is nothing here", "No page of ours has this address. Check it, or start from your account.", null, null,
+                    status: http.Response.StatusCode, startAgainUrl: "/", startAgainText: "Your account").ExecuteAsync(http)
+                : Task.CompletedTask);
+    }
+
+    private static async Task AnswerFailureAsync(WebApplication app, HttpContext http)
     {
         var failure = http.Features.Get<IExceptionHandlerFeature>()?.Error;
         if (failure is BadHttpRequestException bad)
@@ -32,7 +44,7 @@ public static class Errors
             ? app.Services.GetRequiredService<PageFrame>().Error(http, "We can't sign you in right now", "Your access hasn't changed. Try again in a moment.", busy ? ErrorCode.TemporarilyUnavailable : ErrorCode.ServerError, "See the server's log under this reference.", status: status)
             : new OAuthErrorResult(new OAuthError(busy ? ErrorCode.TemporarilyUnavailable : ErrorCode.ServerError, busy ? "Try again in a moment." : "The server failed."), status);
         await result.ExecuteAsync(http);
-    }));
+    }
 
     /// <summary>Requests for another host than the issuer's are not ours (a forged Host must not reach anything). Loopback names serve health checks and developers.</summary>
     public static void UseKnownHostsOnly(this WebApplication app, Settings settings) => app.Use((http, next) =>

@@ -12,6 +12,8 @@ public sealed class Lookups(IDocumentStore store)
 {
     public async Task<Client?> ClientAsync(ClientId id, CancellationToken cancellation)
     {
+        // No client is registered with such characters, and the database can't even be asked about some of them (NUL).
+        if (id.Value.Any(c => c is < '!' or > '~')) return null;
         await using var session = store.QuerySession();
         return await session.Query<Client>().FirstOrDefaultAsync(client => client.ClientId == id, cancellation);
     }
@@ -34,6 +36,11 @@ public sealed class Lookups(IDocumentStore store)
         await using var session = store.QuerySession();
         return await LiveGrantAsync(session, subject, client, cancellation) is { } id ? await session.LoadAsync<Grant>(id, cancellation) : null;
     }
+
+    /// <summary>Whether the person behind a grant may still use their account. A suspended one keeps its grants, but nothing comes of them.</summary>
+    public static async Task<bool> IsOwnerActiveAsync(IQuerySession session, Guid grant, CancellationToken cancellation) =>
+        await session.LoadAsync<Grant>(grant, cancellation) is { } found
+        && await session.LoadAsync<Subject>(found.Subject.Value, cancellation) is { IsActive: true };
 
     /// <summary>The stream of the grant that is live between the two, if there is one.</summary>
     public static async Task<Guid?> LiveGrantAsync(IQuerySession session, SubjectId subject, ClientId client, CancellationToken cancellation)

@@ -19,13 +19,14 @@ public sealed class PageFrame(Settings settings, IAntiforgery antiforgery, TimeP
 
     /// <summary>Null when the form came from a page of ours, for this very request; else the page that says so.</summary>
     public async Task<IResult?> RefuseForgedAsync(HttpContext http) =>
-        http.Request.HasFormContentType && await antiforgery.IsRequestValidAsync(http)
+        // Read here first: antiforgery throws at a form that can't be read, and that is the sender's fault.
+        await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not null && await antiforgery.IsRequestValidAsync(http)
             ? null
             : Error(http, "This page is out of date", "It was opened before you signed in, or in another window. Go back, load the page again and repeat what you did. Nothing has changed.",
                 "invalid_request", "The form's antiforgery token is missing or belongs to another session or request.");
 
     /// <summary>An error that stays on our own pages: HTTP 400 and no redirect (RFC 6749 §4.1.2.1).</summary>
-    public IResult Error(HttpContext http, string title, string message, string code, string reason, string? received = null, int status = StatusCodes.Status400BadRequest,
+    public IResult Error(HttpContext http, string title, string message, string? code, string? reason, string? received = null, int status = StatusCodes.Status400BadRequest,
         string? startAgainUrl = null, string? startAgainText = null)
     {
         var model = new ErrorModel(Site, title, message, code, reason, received is { Length: > 200 } ? received[..200] : received, Causes.RequestId(http), clock.GetUtcNow(), startAgainUrl, startAgainText);

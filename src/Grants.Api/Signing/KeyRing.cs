@@ -19,6 +19,9 @@ public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, 
     private static readonly TimeSpan RefreshEvery = TimeSpan.FromSeconds(30);
     private readonly SemaphoreSlim _reading = new(1, 1);
     private readonly Dictionary<string, AsymmetricAlgorithm> _private = [];
+
+    // The library's default cache is the process's: it would go on using keys that this ring has disposed of.
+    private readonly InMemoryCryptoProviderCache _signers = new();
     private (DateTimeOffset ReadAt, IReadOnlyList<RingKey> Keys)? _ring;
 
     /// <summary>All keys that stand in the JWKS: the next, the active and the retired ones.</summary>
@@ -66,6 +69,7 @@ public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, 
 
     public void Dispose()
     {
+        _signers.Dispose();
         foreach (var key in _private.Values) key.Dispose();
         _reading.Dispose();
     }
@@ -95,6 +99,7 @@ public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, 
             }
 
             SecurityKey security = material is ECDsa ecdsa ? new ECDsaSecurityKey(ecdsa) { KeyId = key.Kid } : new RsaSecurityKey((RSA)material) { KeyId = key.Kid };
+            security.CryptoProviderFactory = new CryptoProviderFactory(_signers);
             ring.Add(new RingKey(key, security, new SigningCredentials(security, key.Algorithm)));
         }
 

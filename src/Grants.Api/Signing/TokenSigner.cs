@@ -77,9 +77,11 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
             IssuerSigningKeyResolver = (_, parsed, kid, _) => keys.Where(key => key.Key.Kid == kid && (parsed as JsonWebToken)?.Alg == key.Key.Algorithm).Select(key => key.Security),
             RequireExpirationTime = true,
             ValidateLifetime = lifetime,
-            LifetimeValidator = (_, expires, _, _) => expires is { } end && clock.GetUtcNow().UtcDateTime < end,
+            // Asked even where ValidateLifetime is false.
+            LifetimeValidator = (_, expires, _, _) => !lifetime || (expires is { } end && clock.GetUtcNow().UtcDateTime < end),
         });
-        return result.IsValid ? (JsonWebToken)result.SecurityToken : null;
+        // The library leaves crit to its caller. This server knows no such extension, so whoever demands one is refused (RFC 7515 §4.1.11).
+        return result.IsValid && result.SecurityToken is JsonWebToken jwt && !jwt.TryGetHeaderValue<object>("crit", out _) ? jwt : null;
     }
 }
 

@@ -45,8 +45,14 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         if (handles.OpenCode(ask.Code.Expose()) is not { } code) return new OAuthErrorResult(UnknownCode);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         Authorization? authorization = null;
-        var decision = await log.Commit(await CauseOf(http, client), [code.Authorization, code.Grant, code.Family],
-            (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), streams.Grant(code.Grant), streams.Family(code.Family),
+        var active = false;
+        var decision = await log.Commit(await CauseOf(http, client),
+            async (query, cancellation) =>
+            {
+                active = await Lookups.IsOwnerActiveAsync(query, code.Grant, cancellation);
+                return [code.Authorization, code.Grant, code.Family];
+            },
+            (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), active ? streams.Grant(code.Grant) : null, streams.Family(code.Family),
                 new(client, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer), now),
             http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session);
         return await Answer(http, client, decision, authorization);
@@ -56,8 +62,14 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     {
         if (handles.OpenRefresh(ask.Token.Expose()) is not { } token) return new OAuthErrorResult(UnknownToken);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
-        var decision = await log.Commit(await CauseOf(http, client), [token.Family, token.Grant],
-            (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), streams.Grant(token.Grant), new(client, token.Generation, ask.Scopes, catalogue, settings.Issuer), now),
+        var active = false;
+        var decision = await log.Commit(await CauseOf(http, client),
+            async (query, cancellation) =>
+            {
+                active = await Lookups.IsOwnerActiveAsync(query, token.Grant, cancellation);
+                return [token.Family, token.Grant];
+            },
+            (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), active ? streams.Grant(token.Grant) : null, new(client, token.Generation, ask.Scopes, catalogue, settings.Issuer), now),
             http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session);
         return await Answer(http, client, decision, null);
     }

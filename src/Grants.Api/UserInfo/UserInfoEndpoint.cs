@@ -39,6 +39,7 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
         var now = clock.GetUtcNow();
         if (streams.Family(id.Family) is not { Facts.Subject: { } subject } family || !family.IsLive(id.Number, now)
             || streams.Grant(grantId) is not { } grant || !grant.IsLive(now)
+            || await lookups.ClientAsync(family.Facts.Client, http.RequestAborted) is not { IsActive: true }
             || await lookups.SubjectAsync(subject, http.RequestAborted) is not { IsActive: true } person) return InvalidToken();
 
         // What the token carries, less what the person has taken back since.
