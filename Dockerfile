@@ -1,5 +1,8 @@
 # One file, three images: docker build --target server | tally | bank .
-FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
+# Ubuntu's own archive has .NET 10; UBUNTU chooses another release that does.
+ARG UBUNTU=26.04
+FROM ubuntu:${UBUNTU} AS build
+RUN apt-get update && apt-get install -y --no-install-recommends dotnet-sdk-10.0 && rm -rf /var/lib/apt/lists/*
 WORKDIR /repo
 # Everything that decides a restore, before the sources: a change of code alone then finds the packages in the cache.
 COPY global.json Directory.Build.props Directory.Packages.props BannedSymbols.txt .editorconfig ./
@@ -19,20 +22,21 @@ RUN dotnet publish samples/TallyBudget --no-restore --configuration Release --ou
 FROM build AS build-bank
 RUN dotnet publish samples/DemoBank --no-restore --configuration Release --output /app
 
-FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS base
+FROM ubuntu:${UBUNTU} AS base
 WORKDIR /app
-# What health checks call.
-RUN apt-get update && apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/*
+# curl is what health checks call. Every image runs as this user: the server's secrets are its files.
+RUN apt-get update && apt-get install -y --no-install-recommends aspnetcore-runtime-10.0 curl && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 1654 --no-create-home grants
 
 FROM base AS tally
 COPY --from=build-tally /app .
-USER $APP_UID
+USER grants
 EXPOSE 5200
 ENTRYPOINT ["dotnet", "TallyBudget.dll", "--urls", "http://+:5200"]
 
 FROM base AS bank
 COPY --from=build-bank /app .
-USER $APP_UID
+USER grants
 EXPOSE 5300
 ENTRYPOINT ["dotnet", "DemoBank.dll", "--urls", "http://+:5300"]
 
@@ -40,9 +44,9 @@ ENTRYPOINT ["dotnet", "DemoBank.dll", "--urls", "http://+:5300"]
 FROM base AS server
 COPY --from=build-server /app .
 COPY samples/grants.json samples/grants.json
-# Key-encryption key and client secrets. The volume takes over this owner; every image runs as the same user.
-RUN install -d -o $APP_UID -m 0700 /data
-USER $APP_UID
+# Key-encryption key and client secrets. The volume takes over this owner.
+RUN install -d -o grants -m 0700 /data
+USER grants
 ENV Grants__DataFolder=/data
 VOLUME /data
 EXPOSE 5100

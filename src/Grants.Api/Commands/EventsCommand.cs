@@ -63,7 +63,7 @@ public sealed class EventsCommand : JasperFxAsyncCommand<EventsInput>
         var rows = new List<IReadOnlyList<string>>();
         while (await reader.ReadAsync())
         {
-            var headers = JsonNode.Parse(reader.Text(5) ?? "{}")!.AsObject();
+            var headers = JsonNode.Parse(reader.Text(5) ?? "null")?.AsObject() ?? [];
             var cause = reader.Text(9) ?? reader.Text(7) ?? "";
             if (input.JsonFlag)
             {
