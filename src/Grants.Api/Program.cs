@@ -24,11 +24,14 @@ try
     var app = builder.Build();
     app.UseSecurityHeaders(settings);
     app.UseGrantsErrors();
+    app.UseOneBodyLengthOnly();
     app.UseKnownHostsOnly(settings);
     app.UseAuthentication();
     app.MapWolverineEndpoints();
 
-    if (isCommand) return await app.RunJasperFxCommands(args);
+    // The library has a command of that name which would rebuild the inline views as well, under the eyes of running decisions.
+    string[] command = args is ["projections", "rebuild", .. var rest] ? ["views", "rebuild", .. rest] : args;
+    if (isCommand) return await app.RunJasperFxCommands(command);
     await app.RunAsync();
     return 0;
 }

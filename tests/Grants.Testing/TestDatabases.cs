@@ -86,6 +86,7 @@ public sealed class TestDatabases(Func<string, Task> prepare) : IDisposable
     private async Task<string> PrepareAsync()
     {
         var name = _prefix + "_template";
+        await ExecuteAsync($"drop database if exists {name} with (force)"); // of an attempt that failed
         await ExecuteAsync($"create database {name}");
         await prepare(ConnectionStringTo(name));
         // Data sources that prepare didn't dispose of keep pools of their own; nothing may connect to the template from here on.

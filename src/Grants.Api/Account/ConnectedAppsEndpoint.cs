@@ -44,6 +44,8 @@ public sealed class ConnectedApps(EventLog log, IDocumentStore store, AccessView
     public async Task<IResult> ListAsync(HttpContext http)
     {
         if (await browser.FindAsync(http) is not { } session) return Results.Extensions.SeeOther("/signin");
+        // Whoever comes straight from allowing an app finds it here; where the view takes longer, the page says how far behind it is.
+        await views.CatchUpAsync(TimeSpan.FromSeconds(2), http.RequestAborted);
         var now = clock.GetUtcNow();
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var apps = new List<ConnectedAppModel>();

@@ -5,6 +5,7 @@ using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Login;
+using Grants.Api.Pages;
 using Grants.Domain.Authorizations;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -73,6 +74,7 @@ public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSess
     {
         var (authorization, client, parameters) = open;
         var request = authorization.Request;
+        var name = DisplayText.Isolated(client.Metadata.ClientName);
         return step switch
         {
             NextStep.SignIn => Results.Extensions.SeeOther($"/signin/{authorization.Id:N}"),
@@ -80,8 +82,8 @@ public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSess
             NextStep.Answer(var grant, var family) => response.Code(http, client, request.RedirectUri, request.ResponseMode, parameters.State,
                 handles.Seal(new CodeHandle(authorization.Id, grant, family))),
             NextStep.Refuse(var error) => response.Error(http, client, request.RedirectUri, request.ResponseMode, parameters.State, error),
-            NextStep.AnsweredAlready => pages.Error(http, "You've already answered", $"Go back to {client.Metadata.ClientName}: it has your answer.",
-                ErrorCode.InvalidRequest, "This authorization request was answered before.", startAgainUrl: HomeOf(open), startAgainText: $"Go to {client.Metadata.ClientName}"),
+            NextStep.AnsweredAlready => pages.Error(http, "You've already answered", $"Go back to {name}: it has your answer.",
+                ErrorCode.InvalidRequest, "This authorization request was answered before.", startAgainUrl: HomeOf(open), startAgainText: $"Go to {name}"),
             NextStep.TimedOut => pages.Error(http, "That took too long", "For safety we only keep a sign-in open for 15 minutes. Nothing was shared.",
                 ErrorCode.InvalidRequest, "The authorization request has expired.", startAgainUrl: HomeOf(open), startAgainText: "Start again"),
             _ => throw new System.Diagnostics.UnreachableException(),

@@ -4,6 +4,7 @@ using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Login;
+using Grants.Api.Pages;
 using Grants.Api.Signing;
 using Grants.Domain.Authorizations;
 using Grants.Domain.Clients;
@@ -104,7 +105,7 @@ public sealed class Authorize(EventLog log, Lookups lookups, BrowserSession brow
         if (metadata.Checked || metadata.OwnApp || refused.PromptNone || await browser.FindAsync(http) is not null)
             return response.Error(http, refused.Client, refused.RedirectUri, refused.ResponseMode, refused.State, refused.Error);
         return pages.Error(http, "This link doesn't work",
-            $"{metadata.ClientName} sent you here with a request we can't accept. It's not something you did. Nobody has checked this app: only go on if you know who runs it.",
+            $"{DisplayText.Isolated(metadata.ClientName)} sent you here with a request we can't accept. It's not something you did. Nobody has checked this app: only go on if you know who runs it.",
             refused.Error.Code, refused.Error.Description, startAgainUrl: response.ErrorAddress(refused.RedirectUri, refused.State, refused.Error), startAgainText: "Go on to the app");
     }
 }

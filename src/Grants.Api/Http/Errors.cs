@@ -46,9 +46,20 @@ public static class Errors
         await result.ExecuteAsync(http);
     }
 
+    /// <summary>
+    /// A body with two lengths is read one way here and perhaps another way by a proxy in front (RFC 9112 §6.3). Kestrel goes by
+    /// Transfer-Encoding and puts the Content-Length aside under a name of its own, which tells that there was one.
+    /// </summary>
+    public static void UseOneBodyLengthOnly(this WebApplication app) => app.Use((http, next) =>
+        http.Request.Headers.ContainsKey("Transfer-Encoding") && http.Request.Headers.ContainsKey("X-Content-Length")
+            ? new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The request has both Content-Length and Transfer-Encoding.")).ExecuteAsync(http)
+            : next(http));
+
     /// <summary>Requests for another host than the issuer's are not ours (a forged Host must not reach anything). Loopback names serve health checks and developers.</summary>
     public static void UseKnownHostsOnly(this WebApplication app, Settings settings) => app.Use((http, next) =>
     {
+        // The scheme is the issuer's, whatever the hop before us speaks: TLS ends at a proxy as a rule.
+        http.Request.Scheme = settings.IssuerUri.Scheme;
         var host = http.Request.Host.Host;
         if (string.Equals(host, settings.IssuerUri.Host, StringComparison.OrdinalIgnoreCase) || http.Request.Path.StartsWithSegments("/healthz") || http.Request.Path.StartsWithSegments("/readyz")) return next(http);
         http.Response.StatusCode = StatusCodes.Status400BadRequest;

@@ -26,8 +26,10 @@ public sealed class KeyEncryptionKey
             PrivateFile.WriteNew(file, Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)));
         }
 
-        var key = Convert.FromBase64String(File.ReadAllText(file).Trim());
-        return key.Length == 32 ? new KeyEncryptionKey(key) : throw new SettingsException($"The key in {file} must be 32 bytes in base64.");
+        var key = new byte[32];
+        return Convert.TryFromBase64String(File.ReadAllText(file).Trim(), key, out var length) && length == key.Length
+            ? new KeyEncryptionKey(key)
+            : throw new SettingsException($"The key in {file} must be 32 bytes in base64.");
     }
 
     public byte[] Wrap(string id, ReadOnlySpan<byte> plain) => Encrypt(_key, plain, Encoding.UTF8.GetBytes(id));
