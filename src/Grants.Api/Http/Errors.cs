@@ -11,6 +11,9 @@ public static class Errors
 {
     private static readonly string[] Pages = ["/authorize", "/signin", "/consent", "/account", "/logout", "/signed-out"];
 
+    private static readonly Action<ILogger, string, string, string?, Exception?> Failed = LoggerMessage.Define<string, string, string?>(LogLevel.Error, new EventId(1, "RequestFailed"),
+        "Request {Reference} failed: {Types}\n{Where}");
+
     /// <summary>
     /// Bugs become <c>server_error</c>, an absent database and lost races <c>temporarily_unavailable</c> with 503. Nothing about the
     /// cause goes out; the reference finds it in the log.
@@ -39,7 +42,9 @@ public static class Errors
         var busy = failure is TooBusyException || IsOutage(failure);
         var status = busy ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status500InternalServerError;
         if (busy) http.Response.Headers.RetryAfter = "5";
-        var page = Array.Exists(Pages, path => http.Request.Path.StartsWithSegments(path));
+        // Types and places, not messages: those of a failed query quote its parameters (L6).
+        if (failure is not null) Failed(app.Logger, Causes.RequestId(http), TypesOf(failure), failure.StackTrace, null);
+        var page = http.Request.Path == "/" || Array.Exists(Pages, path => http.Request.Path.StartsWithSegments(path));
         var result = page
             ? app.Services.GetRequiredService<PageFrame>().Error(http, "We can't sign you in right now", "Your access hasn't changed. Try again in a moment.", busy ? ErrorCode.TemporarilyUnavailable : ErrorCode.ServerError, "See the server's log under this reference.", status: status)
             : new OAuthErrorResult(new OAuthError(busy ? ErrorCode.TemporarilyUnavailable : ErrorCode.ServerError, busy ? "Try again in a moment." : "The server failed."), status);
@@ -67,6 +72,9 @@ public static class Errors
             ? $"You opened {host} but the issuer is {settings.IssuerUri.Host}. Use {settings.Issuer}."
             : "Unknown host.");
     });
+
+    private static string TypesOf(Exception failure) => failure.GetType().Name
+        + (failure is PostgresException postgres ? $" {postgres.SqlState}" : "") + (failure.InnerException is { } inner ? $" < {TypesOf(inner)}" : "");
 
     private static bool IsOutage(Exception? failure) => failure switch
     {

@@ -1,0 +1,277 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using Grants.Api.Tests.Http;
+using Grants.Domain.Keys;
+using Grants.Testing;
+
+namespace Grants.Api.Tests.Discovery;
+
+[Collection(FrontDoor.Name)]
+public sealed class DiscoveryTests(AppFixture app)
+{
+    private static readonly string[] Documents = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+
+    public static TheoryData<string, string> Routes => new()
+    {
+        { "/.well-known/openid-configuration", "GET" }, { "/.well-known/oauth-authorization-server", "GET" }, { "/jwks", "GET" }, { "/healthz", "GET" }, { "/readyz", "GET" },
+        { "/authorize", "GET POST" }, { "/authorize/00000000000000000000000000000001", "GET" }, { "/token", "POST" }, { "/userinfo", "GET POST" }, { "/logout", "GET POST" },
+        { "/logout/confirm", "POST" }, { "/signed-out", "GET" }, { "/signin", "GET POST" }, { "/signin/00000000000000000000000000000001", "GET POST" },
+        { "/signin/00000000000000000000000000000001/other", "GET" }, { "/consent/00000000000000000000000000000001", "GET POST" }, { "/account", "GET" }, { "/account/apps", "GET" },
+        { "/account/apps/00000000000000000000000000000001", "GET" }, { "/account/apps/00000000000000000000000000000001/remove", "GET POST" }, { "/", "GET" }, { "/grants.css", "GET" }, { "/icon.svg", "GET" },
+    };
+
+    [Theory, Trait("Rule", "G-2"), Trait("Attack", "P20")]
+    [MemberData(nameof(Routes))]
+    public async Task Another_method_is_answered_with_405_and_the_methods_that_work(string path, string allowed)
+    {
+        await app.AppendsNothingAsync(async () =>
+        {
+            foreach (var method in (string[])["HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "BREW", "GET", "POST"])
+            {
+                if (allowed.Split(' ').Contains(method)) continue;
+                var page = await app.NewVisitor().SendOnceAsync(new HttpRequestMessage(new HttpMethod(method), path));
+                Assert.Equal((method, HttpStatusCode.MethodNotAllowed), (method, page.Status));
+                Assert.Equal(allowed.Split(' '), page.Header("Allow").Split(", ").Order(StringComparer.Ordinal));
+            }
+        });
+    }
+
+    [Theory, Trait("Attack", "P20")]
+    [InlineData("/nothing")]
+    [InlineData("/consent/not-an-id")]
+    [InlineData("/authorize/1")]
+    [InlineData("/account/apps/..%2f..%2f")]
+    [InlineData("/.well-known/")]
+    public async Task An_address_that_leads_nowhere_is_a_404(string path) => Assert.Equal(HttpStatusCode.NotFound, (await app.NewVisitor().GetAsync(path)).Status);
+
+    [Fact, Trait("Rule", "MD-1"), Trait("Rule", "MD-2"), Trait("Law", "L4")]
+    public async Task Both_documents_say_the_same_and_only_under_the_issuer()
+    {
+        await app.AppendsNothingAsync(async () =>
+        {
+            var texts = new List<string>();
+            foreach (var path in Documents)
+            {
+                var page = await app.NewVisitor().GetAsync(path);
+                Assert.Equal(HttpStatusCode.OK, page.Status);
+                Assert.StartsWith("application/json", page.Header("Content-Type"), StringComparison.Ordinal);
+                Assert.Contains("max-age", page.Header("Cache-Control"), StringComparison.Ordinal);
+                texts.Add(page.Body);
+            }
+
+            Assert.Equal(texts[0], texts[1]);
+            var metadata = JsonNode.Parse(texts[0])!.AsObject();
+            Assert.Equal(TestConfiguration.Issuer, (string?)metadata["issuer"]);
+            Assert.All(metadata.Where(member => member.Key.EndsWith("_endpoint", StringComparison.Ordinal) || member.Key.EndsWith("_uri", StringComparison.Ordinal)),
+                member => Assert.StartsWith(TestConfiguration.Issuer + "/", (string?)member.Value));
+            Assert.All(metadata.Where(member => member.Value is JsonArray), member => Assert.NotEmpty(member.Value!.AsArray()));
+            foreach (var required in (string[])["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint", "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported",
+                "grant_types_supported", "scopes_supported", "response_modes_supported", "claims_supported", "acr_values_supported", "prompt_values_supported", "token_endpoint_auth_methods_supported"])
+                Assert.True(metadata.ContainsKey(required), required);
+            Assert.Equal(["S256"], List(metadata, "code_challenge_methods_supported"));
+            Assert.Contains("RS256", List(metadata, "id_token_signing_alg_values_supported"));
+            Assert.True((bool)metadata["authorization_response_iss_parameter_supported"]!);
+        });
+    }
+
+    [Fact, Trait("Rule", "MD-2")]
+    public async Task Every_endpoint_that_is_named_answers()
+    {
+        var metadata = await MetadataAsync();
+        foreach (var (name, value) in metadata.Where(member => member.Key.EndsWith("_endpoint", StringComparison.Ordinal) || member.Key == "jwks_uri"))
+        {
+            var status = (int)(await app.NewVisitor().SendOnceAsync(new HttpRequestMessage(name == "token_endpoint" ? HttpMethod.Post : HttpMethod.Get, (string)value!))).Status;
+            Assert.True(status is >= 200 and < 500 and not 404 and not 405, $"{name} {status}");
+        }
+    }
+
+    [Fact, Trait("Rule", "MD-2"), Trait("Rule", "AZ-4")]
+    public async Task Every_response_mode_that_is_named_works_and_no_other()
+    {
+        var named = List(await MetadataAsync(), "response_modes_supported");
+        foreach (var mode in (string[])["query", "form_post", "fragment", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"])
+        {
+            var visitor = app.NewVisitor();
+            var page = await visitor.AllowAsync(Journey.Ask(TestClient.Tally, ("response_mode", mode)));
+            var answered = page.Location is not null || page.HiddenFields.Any(field => field.Key == "code");
+            Assert.Equal((mode, named.Contains(mode)), (mode, answered));
+        }
+    }
+
+    [Fact, Trait("Rule", "MD-2"), Trait("Rule", "AZ-9")]
+    public async Task Every_prompt_value_that_is_named_works_and_no_other()
+    {
+        var named = List(await MetadataAsync(), "prompt_values_supported");
+        foreach (var prompt in (string[])["none", "login", "consent", "select_account", "create"])
+            Assert.Equal((prompt, named.Contains(prompt)), (prompt, (await app.NewVisitor().GetAsync(Journey.Ask(TestClient.Tally, ("prompt", prompt)).Address)).Status != HttpStatusCode.BadRequest));
+    }
+
+    [Fact, Trait("Rule", "MD-2"), Trait("Rule", "AZ-3")]
+    public async Task Every_response_type_that_is_named_works_and_no_other()
+    {
+        var named = List(await MetadataAsync(), "response_types_supported");
+        foreach (var type in (string[])["code", "token", "id_token", "code id_token", "code token", "none"])
+        {
+            var page = await app.NewVisitor().GetAsync(Journey.Ask(TestClient.Tally, ("response_type", type)).Address);
+            Assert.Equal((type, named.Contains(type)), (type, page.Location is null || page.Answer["error"] != "unsupported_response_type"));
+        }
+    }
+
+    [Fact, Trait("Rule", "MD-2"), Trait("Rule", "AZ-5")]
+    public async Task Every_scope_that_is_named_can_be_asked_for_by_a_client_that_has_it()
+    {
+        var named = List(await MetadataAsync(), "scopes_supported");
+        Assert.Equal(named.Distinct(), named);
+        Assert.Contains("openid", named);
+        Assert.Contains("offline_access", named);
+        await app.DeclareClientAsync(new JsonObject { ["client_id"] = "all-scopes", ["client_secret"] = Witness.Saw("client secret", Journey.Random()), ["client_name"] = "All", ["redirect_uris"] = new JsonArray("https://all.example/cb"), ["grant_types"] = new JsonArray("authorization_code", "refresh_token"), ["scope"] = string.Join(' ', named) });
+        var page = await app.NewVisitor().AllowAsync(Journey.Ask(new TestClient("all-scopes", null, "https://all.example/cb", string.Join(' ', named))));
+        Assert.True(page.Answer.ContainsKey("code"));
+    }
+
+    [Fact, Trait("Rule", "MD-2")]
+    public async Task Every_grant_type_that_is_named_works_and_no_other()
+    {
+        var named = List(await MetadataAsync(), "grant_types_supported");
+        using var http = app.NewClient();
+        var (tokens, _, _, _) = await app.ConnectAsync(TestClient.Tally);
+        var works = new Dictionary<string, bool>
+        {
+            ["authorization_code"] = tokens.Ok,
+            ["refresh_token"] = (await http.RefreshAsync(TestClient.Tally, tokens.RefreshToken)).Ok,
+            ["client_credentials"] = (await http.TokenAsync(TestClient.Report, ("grant_type", "client_credentials"))).Ok,
+        };
+        foreach (var type in (string[])["password", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:token-exchange"])
+        {
+            var answer = await http.TokenAsync(TestClient.Tally, ("grant_type", type), ("username", "x"), ("password", "x"), ("assertion", "x"), ("device_code", "x"), ("subject_token", "x"));
+            Assert.Equal((type, "unsupported_grant_type"), (type, answer.Error));
+            works[type] = false;
+        }
+
+        Assert.Equal(works.Where(entry => entry.Value).Select(entry => entry.Key).Order(StringComparer.Ordinal), named.Order(StringComparer.Ordinal));
+    }
+
+    [Fact, Trait("Rule", "MD-2")]
+    public async Task Every_client_authentication_and_signature_that_is_named_works_and_no_other_can_be_declared()
+    {
+        var metadata = await MetadataAsync();
+        var (basic, _, _, _) = await app.ConnectAsync(TestClient.Tally);
+        var (post, _, _, _) = await app.ConnectAsync(TestClient.Poster);
+        var (none, _, _, _) = await app.ConnectAsync(TestClient.BrowserApp);
+        Assert.True(basic.Ok && post.Ok && none.Ok);
+        Assert.Equal(["client_secret_basic", "client_secret_post", "none"], List(metadata, "token_endpoint_auth_methods_supported").Order(StringComparer.Ordinal));
+        Assert.Equal(new[] { (string)TokenAnswer.HeaderOf(basic.IdToken)["alg"]!, (string)TokenAnswer.HeaderOf(post.IdToken)["alg"]! }.Order(StringComparer.Ordinal), List(metadata, "id_token_signing_alg_values_supported").Order(StringComparer.Ordinal));
+
+        foreach (var (member, value) in ((string, string)[])[("token_endpoint_auth_method", "private_key_jwt"), ("token_endpoint_auth_method", "tls_client_auth"), ("id_token_signed_response_alg", "none"), ("id_token_signed_response_alg", "HS256"), ("response_modes", "fragment"), ("grant_types", "implicit")])
+        {
+            var client = new JsonObject { ["client_id"] = "unsupported", ["client_name"] = "Unsupported", ["redirect_uris"] = new JsonArray("https://u.example/cb"), ["scope"] = "openid" };
+            client[member] = member is "response_modes" or "grant_types" ? new JsonArray(value) : value;
+            await Assert.ThrowsAsync<SettingsException>(() => app.DeclareClientAsync(client));
+        }
+    }
+
+    [Fact, Trait("Rule", "MD-2")]
+    public async Task Every_claim_that_is_named_is_one_that_tokens_or_userinfo_carry()
+    {
+        var named = List(await MetadataAsync(), "claims_supported");
+        Assert.Equal(named.Distinct(), named);
+        var (tokens, _, _, _) = await app.ConnectAsync(TestClient.Tally);
+        Assert.All(TokenAnswer.Claims(tokens.IdToken).Select(claim => claim.Key), claim => Assert.Contains(claim, named));
+        using var http = app.NewClient();
+        var info = JsonNode.Parse(await (await http.UserInfoAsync(tokens.AccessToken)).Content.ReadAsStringAsync())!.AsObject();
+        Assert.All(info.Select(claim => claim.Key), claim => Assert.Contains(claim, named));
+    }
+
+    [Fact, Trait("Rule", "MD-3"), Trait("Law", "L4")]
+    public async Task The_key_set_holds_public_parts_alone_and_the_next_key_ahead_of_its_use()
+    {
+        await app.AppendsNothingAsync(async () =>
+        {
+            var page = await app.NewVisitor().GetAsync("/jwks");
+            Assert.StartsWith("application/jwk-set+json", page.Header("Content-Type"), StringComparison.Ordinal);
+            Assert.Contains("public", page.Header("Cache-Control"), StringComparison.Ordinal);
+            Assert.Contains("max-age", page.Header("Cache-Control"), StringComparison.Ordinal);
+            var keys = JsonNode.Parse(page.Body)!["keys"]!.AsArray().Select(key => key!.AsObject()).ToList();
+            var kids = keys.Select(key => (string)key["kid"]!).ToList();
+            Assert.Equal(kids.Distinct(), kids);
+            Assert.All(keys, key => Assert.Equal("sig", (string?)key["use"]));
+            Assert.All(keys, key => Assert.Equal((string?)key["alg"] == "ES256" ? ["alg", "crv", "kid", "kty", "use", "x", "y"] : ["alg", "e", "kid", "kty", "n", "use"], key.Select(member => member.Key).Order(StringComparer.Ordinal)));
+            foreach (var algorithm in (string[])["ES256", "RS256"]) Assert.Equal(2, keys.Count(key => (string?)key["alg"] == algorithm));
+
+            await using var session = app.Store.QuerySession();
+            var known = await Marten.QueryableExtensions.ToListAsync(session.Query<SigningKey>());
+            Assert.Contains(known, key => key.Status != SigningKeyStatus.Active && kids.Contains(key.Kid));
+        });
+    }
+
+    [Fact, Trait("Rule", "MD-3")]
+    public async Task Tokens_name_a_published_key_of_their_own_algorithm()
+    {
+        var keys = JsonNode.Parse((await app.NewVisitor().GetAsync("/jwks")).Body)!["keys"]!.AsArray();
+        var (tally, _, _, _) = await app.ConnectAsync(TestClient.Tally);
+        var (poster, _, _, _) = await app.ConnectAsync(TestClient.Poster);
+        foreach (var jwt in (string[])[tally.AccessToken, tally.IdToken, poster.IdToken])
+        {
+            var header = TokenAnswer.HeaderOf(jwt);
+            var key = Assert.Single(keys, key => (string?)key!["kid"] == (string?)header["kid"]);
+            Assert.Equal((string?)header["alg"], (string?)key!["alg"]);
+        }
+    }
+
+    [Theory, Trait("Attack", "P2")]
+    [InlineData("evil.example")]
+    [InlineData("localhost.evil.example")]
+    [InlineData("localhost@evil.example")]
+    [InlineData("127.0.0.1:5100")]
+    [InlineData("[::1]:5100")]
+    public async Task A_host_that_is_not_the_issuers_gets_400_and_reaches_nothing(string host)
+    {
+        await app.AppendsNothingAsync(async () =>
+        {
+            foreach (var path in (string[])[.. Documents, "/jwks", "/signin", "/account/apps", Journey.Ask(TestClient.Tally).Address])
+            {
+                using var request = new HttpRequestMessage(HttpMethod.Get, path);
+                request.Headers.TryAddWithoutValidation("Host", host);
+                var page = await app.NewVisitor().SendOnceAsync(request);
+                Assert.Equal(HttpStatusCode.BadRequest, page.Status);
+                Assert.DoesNotContain("evil", page.Body, StringComparison.Ordinal);
+            }
+        });
+    }
+
+    [Fact, Trait("Attack", "P2"), Trait("Rule", "MD-2")]
+    public async Task Forwarded_headers_and_a_forged_port_change_nothing_that_is_said()
+    {
+        var plain = (await app.NewVisitor().GetAsync(Documents[0])).Body;
+        using var request = new HttpRequestMessage(HttpMethod.Get, Documents[0]);
+        request.Headers.TryAddWithoutValidation("Host", "localhost:6666");
+        request.Headers.TryAddWithoutValidation("X-Forwarded-Host", "evil.example");
+        request.Headers.TryAddWithoutValidation("X-Forwarded-Proto", "https");
+        request.Headers.TryAddWithoutValidation("X-Forwarded-Prefix", "/evil");
+        request.Headers.TryAddWithoutValidation("X-Forwarded-For", "203.0.113.9");
+        request.Headers.TryAddWithoutValidation("Forwarded", "host=evil.example;proto=https");
+        Assert.Equal(plain, (await app.NewVisitor().SendOnceAsync(request)).Body);
+    }
+
+    [Fact, Trait("Law", "L4")]
+    public async Task What_only_reads_appends_nothing()
+    {
+        var (tokens, visitor, _, _) = await app.ConnectAsync(TestClient.Tally);
+        using var http = app.NewClient();
+        await app.AppendsNothingAsync(async () =>
+        {
+            foreach (var path in (string[])[.. Documents, "/jwks", "/healthz", "/readyz", "/", "/signin", "/signed-out", "/logout", "/account", "/account/apps", "/grants.css", "/icon.svg", "/nothing"])
+            {
+                await visitor.GetAsync(path);
+                await app.NewVisitor().GetAsync(path);
+            }
+
+            Assert.Equal(HttpStatusCode.OK, (await http.UserInfoAsync(tokens.AccessToken)).StatusCode);
+            Assert.Equal(HttpStatusCode.Unauthorized, (await http.UserInfoAsync("wrong")).StatusCode);
+        });
+    }
+
+    private async Task<JsonObject> MetadataAsync() => JsonNode.Parse((await app.NewVisitor().GetAsync(Documents[0])).Body)!.AsObject();
+
+    private static List<string> List(JsonObject metadata, string member) => [.. metadata[member]!.AsArray().Select(value => (string)value!)];
+}

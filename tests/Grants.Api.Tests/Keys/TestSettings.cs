@@ -1,0 +1,20 @@
+namespace Grants.Api.Tests;
+
+internal static class TestSettings
+{
+    /// <summary>A developer's settings with a data folder of its own.</summary>
+    public static Settings In(string folder, string? keyFile = null, bool development = true) => new()
+    {
+        Issuer = Testing.TestConfiguration.Issuer,
+        DataFolder = folder,
+        KeyEncryptionKeyFile = keyFile,
+        Development = development,
+        SingleNode = true,
+        IsCommand = false,
+        OrganisationName = "Example Bank",
+        AuthorizationsPerMinutePerNetwork = 1000,
+        AuthorizationsPerMinutePerClient = 1000,
+        SignInsPerQuarterHour = 1000,
+        ExpiryInterval = TimeSpan.FromHours(1),
+    };
+}
