@@ -20,10 +20,17 @@ public static class TestConfiguration
     public const string Lin = "lin@demo.example";
 
     /// <summary>The folder that holds the key-encryption key of every host in this process: hosts share databases.</summary>
-    public static readonly string DataFolder = Directory.CreateTempSubdirectory("grants-test-data-").FullName;
+    public static readonly string DataFolder = MakeFolder();
 
     /// <summary>The configuration file, written once.</summary>
     public static readonly string File = Write();
+
+    private static string MakeFolder()
+    {
+        var folder = Directory.CreateTempSubdirectory("grants-test-data-").FullName;
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => Directory.Delete(folder, recursive: true);
+        return folder;
+    }
 
     private static string Secret() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(24));
 

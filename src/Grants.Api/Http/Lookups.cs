@@ -30,6 +30,13 @@ public sealed class Lookups(IDocumentStore store)
         return await session.LoadAsync<Subject>(id.Value, cancellation);
     }
 
+    /// <summary>Whose grant this is.</summary>
+    public async Task<SubjectId?> OwnerOfAsync(Guid grant, CancellationToken cancellation)
+    {
+        await using var session = store.QuerySession();
+        return (await session.LoadAsync<Grant>(grant, cancellation))?.Subject;
+    }
+
     /// <summary>What stands between the two, if anything does.</summary>
     public async Task<Grant?> GrantAsync(SubjectId subject, ClientId client, CancellationToken cancellation)
     {

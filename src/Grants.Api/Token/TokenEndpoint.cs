@@ -46,7 +46,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         Authorization? authorization = null;
         var active = false;
-        var decision = await log.Commit(await CauseOf(http, client),
+        var decision = await log.Commit(await CauseOf(http, client, code.Grant),
             async (query, cancellation) =>
             {
                 active = await Lookups.IsOwnerActiveAsync(query, code.Grant, cancellation);
@@ -63,7 +63,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         if (handles.OpenRefresh(ask.Token.Expose()) is not { } token) return new OAuthErrorResult(UnknownToken);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var active = false;
-        var decision = await log.Commit(await CauseOf(http, client),
+        var decision = await log.Commit(await CauseOf(http, client, token.Grant),
             async (query, cancellation) =>
             {
                 active = await Lookups.IsOwnerActiveAsync(query, token.Grant, cancellation);
@@ -78,12 +78,16 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     {
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var family = Guid.CreateVersion7(clock.GetUtcNow());
-        var decision = await log.Commit(await CauseOf(http, client), [], (_, now) => IssueClientToken.Decide(new(client, ask.Scopes, family, catalogue, settings.Issuer), now), http.RequestAborted);
+        var decision = await log.Commit(await CauseOf(http, client, null), [], (_, now) => IssueClientToken.Decide(new(client, ask.Scopes, family, catalogue, settings.Issuer), now), http.RequestAborted);
         return await Answer(http, client, decision, null);
     }
 
-    // The call comes from the client's machine, not from the person's: its origin is not the person's data.
-    private Task<Cause> CauseOf(HttpContext http, Client client) => causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId);
+    /// <summary>
+    /// A confidential client calls from its own server, a public one from the person's device: there the origin is that person's data
+    /// and is sealed under that person's key.
+    /// </summary>
+    private async Task<Cause> CauseOf(HttpContext http, Client client, Guid? grant) => await causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId,
+        subject: grant is { } id && !client.Metadata.IsConfidential ? await lookups.OwnerOfAsync(id, http.RequestAborted) : null);
 
     /// <summary>Runs after the commit and only then signs: nothing leaves that the log doesn't know (L1).</summary>
     private async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization)

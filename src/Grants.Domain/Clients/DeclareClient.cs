@@ -13,6 +13,8 @@ public static class DeclareClient
     public static Decision<bool> Decide(Client? client, Request ask, DateTimeOffset now)
     {
         if (WhyNot(ask.Client, ask.Metadata) is { } fault) return new Refused<bool>(fault, []);
+        if (ask.Secret is not null && !ask.Metadata.IsConfidential)
+            return Protocol.Decide.Refuse<bool>(ErrorCode.InvalidClientMetadata, "A client that authenticates with none has no secret.");
         if (client is { Status: ClientStatus.Deleted })
             return Protocol.Decide.Refuse<bool>(ErrorCode.InvalidClientMetadata, "This client was deleted; a deleted client's id is not used again.");
 
@@ -51,6 +53,8 @@ public static class DeclareClient
             return Metadata("application_type must be web or native.");
         if (client.GrantTypes.Contains(GrantType.ClientCredentials) && !client.IsConfidential)
             return Metadata("client_credentials needs a client that can keep a secret.");
+        if (client.GrantTypes.Contains(GrantType.RefreshToken) && !client.GrantTypes.Contains(GrantType.AuthorizationCode))
+            return Metadata("refresh_token needs authorization_code.");
         if (client.GrantTypes.Contains(GrantType.AuthorizationCode) && client.RedirectUris.Count == 0)
             return new OAuthError(ErrorCode.InvalidRedirectUri, "authorization_code needs at least one redirect_uri.");
         if (!client.OptionalScopes.IsSubsetOf(client.Scope))

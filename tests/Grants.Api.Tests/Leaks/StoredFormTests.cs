@@ -37,6 +37,19 @@ public sealed class StoredFormTests(AppFixture app) : IClassFixture<AppFixture>
         Assert.NotEqual(hash, await personal.NetworkHashAsync(System.Net.IPAddress.Parse("203.0.114.77")));
     }
 
+    [Fact, Trait("Law", "L6"), Trait("Attack", "E5")]
+    public async Task Where_an_app_on_the_persons_own_device_calls_from_is_sealed_under_that_persons_key()
+    {
+        var position = await app.PositionAsync();
+        var (tokens, _, _, _) = await app.ConnectAsync(TestClient.BrowserApp, TestConfiguration.Lin);
+        using var http = app.NewClient();
+        await http.RefreshAsync(TestClient.BrowserApp, tokens.RefreshToken);
+        var person = (string)TokenAnswer.Claims(tokens.AccessToken)["sub"]!;
+        var calls = (await app.EventsAfterAsync(position)).Where(e => e.EventTypeName.StartsWith("token_family.", StringComparison.Ordinal)).ToList();
+        Assert.Equal(6, calls.Count);
+        Assert.All(calls, e => Assert.StartsWith($"v1.person:{person}.", e.Text(EventMetadata.Origin), StringComparison.Ordinal));
+    }
+
     [Fact, Trait("Law", "L6"), Trait("Attack", "E6")]
     public async Task Destroying_a_persons_key_makes_every_text_of_theirs_unreadable()
     {

@@ -39,6 +39,14 @@ public sealed class DeclareClientTests
         Assert.Equal(new Client(Stream, Tally, Sound, [OldSecret], ClientStatus.Active, Noon), Fold(null, decision));
     }
 
+    [Fact, Trait("Rule", "CA-10")]
+    public void A_client_that_authenticates_with_none_gets_no_secret() =>
+        Assert.Equal(ErrorCode.InvalidClientMetadata, Assert.IsType<Refused<bool>>(Declare(null, Sound with { TokenEndpointAuthMethod = ClientAuthMethod.None }, OldSecret)).Error.Code);
+
+    [Fact]
+    public void A_refresh_token_without_the_flow_that_gives_one_is_refused() =>
+        Assert.Equal(ErrorCode.InvalidClientMetadata, DeclareClient.WhyNot(Tally, Sound with { GrantTypes = [GrantType.RefreshToken] })?.Code);
+
     [Fact]
     public void Declaring_the_same_twice_records_nothing()
     {
