@@ -19,30 +19,18 @@ public sealed class AccessViews(NpgsqlDataSource database, TimeProvider clock)
         GrantsAsync("where subject = $1", [subject.ToString()], cancellation);
 
     /// <summary>Grants by a condition of ours with its parameters, newest first.</summary>
-    public async Task<IReadOnlyList<CurrentGrant>> GrantsAsync(string where, object[] parameters, CancellationToken cancellation)
-    {
-        await using var command = Command($"select * from {CurrentGrantsTable.TableName} {where} order by created_at desc, id", parameters);
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var rows = new List<CurrentGrant>();
-        while (await reader.ReadAsync(cancellation)) rows.Add(CurrentGrantsTable.Read(reader));
-        return rows;
-    }
+    public Task<IReadOnlyList<CurrentGrant>> GrantsAsync(string where, object[] parameters, CancellationToken cancellation) =>
+        CurrentGrantsTable.Rows.ReadAsync(database, $"{where} order by created_at desc, id", parameters, cancellation);
 
     /// <summary>Tokens by a condition of ours with its parameters, newest first.</summary>
-    public async Task<IReadOnlyList<CurrentToken>> TokensAsync(string where, object[] parameters, CancellationToken cancellation)
-    {
-        await using var command = Command($"select * from {CurrentTokensTable.TableName} {where} order by issued_at desc, family, number", parameters);
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var rows = new List<CurrentToken>();
-        while (await reader.ReadAsync(cancellation)) rows.Add(CurrentTokensTable.Read(reader));
-        return rows;
-    }
+    public Task<IReadOnlyList<CurrentToken>> TokensAsync(string where, object[] parameters, CancellationToken cancellation) =>
+        CurrentTokensTable.Rows.ReadAsync(database, $"{where} order by issued_at desc, family, number", parameters, cancellation);
 
     /// <summary>How many tokens of a grant were issued, and how many of them the view holds for usable.</summary>
     public async Task<(int Issued, int Live)> TokenCountsAsync(Guid grant, CancellationToken cancellation)
     {
         await using var command = Command(
-            $"select count(*)::int, (count(*) filter (where state = 'live' and expires_at > $2))::int from {CurrentTokensTable.TableName} where grant_id = $1 and kind = 'access_token'", [grant, clock.GetUtcNow()]);
+            $"select count(*)::int, (count(*) filter (where state = 'live' and expires_at > $2))::int from {CurrentTokensTable.Rows.FullName} where grant_id = $1 and kind = 'access_token'", [grant, clock.GetUtcNow()]);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         await reader.ReadAsync(cancellation);
         return (reader.GetInt32(0), reader.GetInt32(1));
