@@ -34,9 +34,14 @@ internal sealed class OidcClient(Settings settings, HttpClient http)
         session.Pending[state] = pending;
         var parameters = new Dictionary<string, string?>
         {
-            ["response_type"] = "code", ["client_id"] = settings.ClientId, ["redirect_uri"] = settings.RedirectUri,
-            ["scope"] = scope, ["state"] = state, ["nonce"] = pending.Nonce,
-            ["code_challenge"] = Base64Url.EncodeToString(SHA256.HashData(Encoding.ASCII.GetBytes(pending.CodeVerifier))), ["code_challenge_method"] = "S256",
+            ["response_type"] = "code",
+            ["client_id"] = settings.ClientId,
+            ["redirect_uri"] = settings.RedirectUri,
+            ["scope"] = scope,
+            ["state"] = state,
+            ["nonce"] = pending.Nonce,
+            ["code_challenge"] = Base64Url.EncodeToString(SHA256.HashData(Encoding.ASCII.GetBytes(pending.CodeVerifier))),
+            ["code_challenge_method"] = "S256",
         };
         if (oneMore == "payments") parameters["prompt"] = "consent"; // what was refused is only asked again on request
         return await SendBrowserAsync(session, "authorization_endpoint", parameters, $"Tally sent your browser to the bank to ask for {(oneMore is null ? "your permission" : $"one more thing: {oneMore}")}.");
@@ -109,7 +114,9 @@ internal sealed class OidcClient(Settings settings, HttpClient http)
         session.Forget();
         return await SendBrowserAsync(session, "end_session_endpoint", new()
         {
-            ["id_token_hint"] = idToken, ["post_logout_redirect_uri"] = $"{settings.PublicUrl}/signed-out", ["state"] = session.LogoutState = BrowserSession.NewSecret(),
+            ["id_token_hint"] = idToken,
+            ["post_logout_redirect_uri"] = $"{settings.PublicUrl}/signed-out",
+            ["state"] = session.LogoutState = BrowserSession.NewSecret(),
         }, "Tally forgot its tokens and sent your browser to the bank to sign you out there.");
     }
 
@@ -131,7 +138,11 @@ internal sealed class OidcClient(Settings settings, HttpClient http)
             _keys = new((await SendAsync(session, "Tally fetched the bank's public keys to check the id_token.", new(HttpMethod.Get, await EndpointAsync(session, "jwks_uri")))).Body.ToJsonString());
         var result = await handler.ValidateTokenAsync(answer["id_token"], new()
         {
-            ValidIssuer = settings.Authority, ValidAudience = settings.ClientId, IssuerSigningKeys = _keys.GetSigningKeys(), ValidAlgorithms = ["ES256", "RS256"], ClockSkew = TimeSpan.FromMinutes(1),
+            ValidIssuer = settings.Authority,
+            ValidAudience = settings.ClientId,
+            IssuerSigningKeys = _keys.GetSigningKeys(),
+            ValidAlgorithms = ["ES256", "RS256"],
+            ClockSkew = TimeSpan.FromMinutes(1),
         });
         string? Claim(string name) => result.IsValid && result.Claims.TryGetValue(name, out var value) ? value.ToString() : null;
         var hash = Base64Url.EncodeToString(SHA256.HashData(Encoding.ASCII.GetBytes(answer["access_token"])).AsSpan(0, 16));

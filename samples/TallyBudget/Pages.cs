@@ -14,8 +14,13 @@ internal sealed partial class Pages(Settings settings)
         var title = tokens is not null ? $"Hello, {session.Person?["name"] ?? "you"}" : session.EndedBecause is not null ? "Reconnect your bank" : "All your money on one page";
         return Page(session, 200, title, "home.html", new()
         {
-            ["notice"] = notice, ["connected"] = tokens, ["ended"] = session.EndedBecause, ["scope"] = tokens?.Scope, ["renewable"] = tokens?.RefreshToken,
-            ["payments"] = tokens?.Allows("payments") is true ? tokens : null, ["transactions"] = tokens?.Allows("transactions") is true ? tokens : null,
+            ["notice"] = notice,
+            ["connected"] = tokens,
+            ["ended"] = session.EndedBecause,
+            ["scope"] = tokens?.Scope,
+            ["renewable"] = tokens?.RefreshToken,
+            ["payments"] = tokens?.Allows("payments") is true ? tokens : null,
+            ["transactions"] = tokens?.Allows("transactions") is true ? tokens : null,
             ["balanceRows"] = Rows(session, "balances", "accounts", "name", "number", "balance"),
             ["transactionRows"] = Rows(session, "transactions", "transactions", "text", "date", "amount"),
         });

@@ -31,7 +31,7 @@ public sealed class LeakScanTests
             ("https://a.example/?p=p%40ss%20w%25rd%2B%3A%C3%A9", "password"),
         ])
         {
-            await using (var plant = new NpgsqlCommand($"drop table if exists planted; create table planted (it {(planted is byte[] ? "bytea" : "text")})", connection)) await plant.ExecuteNonQueryAsync();
+            await using (var plant = new NpgsqlCommand($"drop table if exists planted; create table planted (it {(planted is byte[]? "bytea" : "text")})", connection)) await plant.ExecuteNonQueryAsync();
             await using (var fill = new NpgsqlCommand("insert into planted values ($1)", connection) { Parameters = { new NpgsqlParameter { Value = planted } } }) await fill.ExecuteNonQueryAsync();
             Assert.StartsWith(kind, Assert.Single(search.FindIn(await TestDatabases.DumpAsync(clone))), StringComparison.Ordinal);
         }
