@@ -9,7 +9,7 @@ need_dotnet() {
 }
 
 # Debian, as root: install the package. Elsewhere: say what is needed.
-install_package() { # program, Debian package, hint for other machines
+install_package() { # program, Debian packages, hint for other machines
     if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
         missing "$1" "As root on Debian or Ubuntu: apt-get install $2. $3"
     fi
@@ -21,7 +21,8 @@ install_package() { # program, Debian package, hint for other machines
         apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null
         sed -i 's/^#\? *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
     fi
-    apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+    # shellcheck disable=SC2086 # several packages
+    apt-get install -y -qq --no-install-recommends $2 >/dev/null
 }
 
 need_postgresql() {
@@ -37,5 +38,5 @@ need_postgresql() {
 
 need_chromium() {
     [[ -x /usr/bin/chromium ]] && return
-    install_package Chromium chromium "The browser tests run /usr/bin/chromium."
+    install_package Chromium "chromium fonts-liberation" "The browser tests run /usr/bin/chromium."
 }
