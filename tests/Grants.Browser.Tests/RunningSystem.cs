@@ -74,8 +74,21 @@ public sealed partial class RunningSystem : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
+        var leaks = _log is null ? [] : await LeaksAsync();
         var faults = await StopAsync();
         Assert.True(faults.Count == 0, string.Join('\n', faults));
+        Assert.True(leaks.Count == 0, $"In clear (L6): {string.Join("; ", leaks)}");
+    }
+
+    /// <summary>After the last story: what is in clear in the database or in what the programs printed, and must not be.</summary>
+    private async Task<IReadOnlyList<string>> LeaksAsync()
+    {
+        var dump = await TestDatabases.DumpAsync(PrivatePostgres.Start(DataFolder, options: new() { Own = false }).ConnectionString);
+        var search = Witness.Search();
+        var found = search.FindIn(dump).Concat(StoredCredential().Matches(dump).Select(_ => "a credential in the database")).ToList();
+        foreach (var printed in _programs.Select(program => program.Printed))
+            found.AddRange(search.FindIn(printed).Concat(Credential().Matches(printed).Select(_ => "a credential in what a program printed")));
+        return [.. found.Distinct()];
     }
 
     /// <summary>A browser window of its own: no cookie is shared.</summary>
@@ -232,4 +245,8 @@ public sealed partial class RunningSystem : IAsyncLifetime
     /// <summary>A JWT, or a handle of this server: its kind, an underscore, and what is sealed.</summary>
     [GeneratedRegex(@"eyJ[\w-]{10,}|\bgr[cr]_[\w-]{20,}")]
     private static partial Regex Credential();
+
+    /// <summary>The same for a dump, where sealed texts are long enough to begin like a JWT by chance: a whole one.</summary>
+    [GeneratedRegex(@"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|\bgr[cr]_[\w-]{20,}")]
+    private static partial Regex StoredCredential();
 }
