@@ -56,7 +56,7 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
             await signIn.NameOf(session.Subject, http.RequestAborted), $"/signin/{open.Authorization.Id:N}/other",
             [.. shown.Where(permission => !IsDoing(catalogue, permission.Scope))], [.. shown.Where(permission => IsDoing(catalogue, permission.Scope))],
             Cannot(catalogue, request.Scopes, grant), Duration(open), new Uri(request.RedirectUri.Value) is { Scheme: "http" or "https" } to ? to.Authority : "the app on your device",
-            renamed, allowed, error), error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
+            renamed, allowed, ConsentWords.Of(client, request.Scopes, catalogue).Version, error), error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
     }
 
     public async Task<IResult> SubmitAsync(HttpContext http, OpenRequest open)
@@ -68,6 +68,10 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         var session = await browser.FindAsync(http);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var text = ConsentWords.Of(open.Client, open.Authorization.Request.Scopes, catalogue);
+        // The event keeps the words that the person saw. Were they changed meanwhile, the person hasn't seen these.
+        if (session is not null && form["text"] != text.Version)
+            return await PageAsync(http, open, session, "What this page says has changed since you opened it. Look at the list and answer again.");
+
         var id = open.Authorization.Id;
         var ticked = Parameters.Ticked(http.Request, "allow");
         var offered = ScopeSet.Of(Parameters.Ticked(http.Request, "offered"));
@@ -80,16 +84,8 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
                 grant = session is null ? null : await Lookups.LiveGrantAsync(query, session.Subject, open.Client.ClientId, cancellation);
                 return AuthorizationFlow.StreamsOf(id, session, grant);
             },
-            (streams, now) =>
-            {
-                var standing = grant is { } g ? streams.Grant(g) : null;
-                // Optional permissions that stand and weren't asked about again had no box on the form: they stay allowed.
-                var kept = standing is null || !standing.IsLive(now)
-                    ? ScopeSet.Empty
-                    : open.Authorization.Request.Scopes.Intersect(standing.Scopes).Intersect(open.Client.Metadata.OptionalScopes).Except(offered);
-                return AnswerConsent.Decide(streams.Authorization(id)!, standing,
-                    new(open.Client, session is null ? null : streams.Session(session.Id), form["decision"] == "allow", ScopeSet.Of(ticked).Union(kept), text, newGrant, newFamily), now);
-            },
+            (streams, now) => AnswerConsent.Decide(streams.Authorization(id)!, grant is { } g ? streams.Grant(g) : null,
+                new(open.Client, session is null ? null : streams.Session(session.Id), form["decision"] == "allow", ScopeSet.Of(ticked), text, newGrant, newFamily, offered), now),
             http.RequestAborted);
         return decision switch
         {

@@ -110,6 +110,7 @@ public sealed record SignInModel(
 /// <param name="ReturnsTo">The host that either answer leads to.</param>
 /// <param name="ChangedName">The app's name when this person last allowed it, if it has changed.</param>
 /// <param name="AlreadyAllowed">What it may do already; if there is any, the page asks only for more.</param>
+/// <param name="TextVersion">The version of the words on the page; comes back with the answer as <c>text</c>.</param>
 /// <param name="Error">What was wrong with the answer.</param>
 public sealed record ConsentModel(
     SiteModel Site,
@@ -125,6 +126,7 @@ public sealed record ConsentModel(
     string ReturnsTo,
     string? ChangedName,
     IReadOnlyList<PermissionModel> AlreadyAllowed,
+    string TextVersion,
     string? Error);
 
 /// <summary>An error that must not be sent to the app (RFC 6749 §4.1.2.1), told to the person.</summary>

@@ -10,7 +10,11 @@ public static class AnswerConsent
 {
     /// <param name="Allowed">The optional permissions that were ticked.</param>
     /// <param name="NewGrant">The id of the grant if this is the first between the two.</param>
-    public sealed record Request(Client Client, Session? Session, bool Allow, ScopeSet Allowed, ConsentText Text, Guid NewGrant, Guid NewFamily);
+    /// <param name="Offered">
+    /// The optional permissions that had a box on the page; null when all had. What stands and had none stays allowed: nobody was
+    /// asked about it.
+    /// </param>
+    public sealed record Request(Client Client, Session? Session, bool Allow, ScopeSet Allowed, ConsentText Text, Guid NewGrant, Guid NewFamily, ScopeSet? Offered = null);
 
     /// <summary>Refused when the answer doesn't fit the question; then nothing is recorded and the page is shown again.</summary>
     public static Decision<NextStep> Decide(Authorization authorization, Grant? grant, Request ask, DateTimeOffset now)
@@ -30,7 +34,10 @@ public static class AnswerConsent
         if (!ask.Allowed.IsSubsetOf(optional))
             return Protocol.Decide.Refuse<NextStep>(ErrorCode.InvalidScope, "A permission was sent that the page did not offer.");
 
-        var granted = asked.Intersect(metadata.NeededOf(asked).Union(ask.Allowed));
+        var live = grant is not null && grant.IsLive(now) ? grant : null;
+        var kept = live is null || ask.Offered is null ? ScopeSet.Empty : optional.Intersect(live.Scopes).Except(ask.Offered);
+        var allowed = ask.Allowed.Union(kept);
+        var granted = asked.Intersect(metadata.NeededOf(asked).Union(allowed));
         if (!ask.Allow || granted.Count == 0)
         {
             // Allowing nothing of what was asked is a no in other words; a token without any scope would be nobody's wish.
@@ -38,8 +45,7 @@ public static class AnswerConsent
                 On(authorization, new AuthorizationEvent.ConsentDenied(asked, ask.Text, now)));
         }
 
-        var refused = optional.Except(ask.Allowed);
-        var live = grant is not null && grant.IsLive(now) ? grant : null;
+        var refused = optional.Except(allowed);
         // A grant whose time ran out keeps the pair's one place until its end is written down, so that comes first.
         var over = grant is not null && live is null ? RecordExpiry.Of(grant, now).Select(end => new StreamEvent(grant.Id, end)) : [];
         var grantId = live?.Id ?? ask.NewGrant;

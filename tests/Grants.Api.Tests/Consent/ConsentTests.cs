@@ -1,10 +1,14 @@
 using System.Net;
 using System.Text.RegularExpressions;
+using Grants.Api.Http;
 using Grants.Api.Tests.Http;
 using Grants.Domain.AccessGrants;
 using Grants.Domain.Authorizations;
+using Grants.Domain.Catalogues;
+using Grants.Domain.Protocol;
 using Grants.Projections;
 using Grants.Testing;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Grants.Api.Tests.Consent;
 
@@ -121,6 +125,26 @@ public sealed class ConsentTests(AppFixture app) : IClassFixture<AppFixture>
         var another = await visitor.GetAsync($"{page.Address.AbsolutePath.Replace("consent", "signin", StringComparison.Ordinal)}/other");
         await visitor.SignInAsync(another, TestConfiguration.Maya, TestConfiguration.MayaPassword);
         await app.AppendsNothingAsync(async () => (await visitor.PostAsync(page.FormAction, [token, new("decision", "allow")])).StaysHere());
+    }
+
+    [Fact]
+    public async Task An_answer_to_words_that_were_changed_meanwhile_is_asked_for_again()
+    {
+        var visitor = app.NewVisitor();
+        var page = await visitor.SignInAsync(await visitor.GetAsync(Journey.Ask(TestClient.BrowserApp).Address), TestConfiguration.Lin, TestConfiguration.LinPassword);
+        var now = app.Clock.GetUtcNow();
+        var known = (await app.Services.GetRequiredService<Lookups>().CatalogueAsync(default)).Scope("balances")!;
+        await app.AppendAsync(new StreamEvent(Catalogue.StreamId, new CatalogueEvent.ScopeDeclared(known with { Label = "See everything you own" }, now)));
+
+        var before = await app.PositionAsync();
+        var again = await visitor.SubmitAsync(page, ("decision", "allow"));
+        Assert.Equal(HttpStatusCode.BadRequest, again.Status);
+        Assert.Contains("See everything you own", again.Body, StringComparison.Ordinal);
+        Assert.Equal(before, await app.PositionAsync());
+
+        var answered = await visitor.SubmitAsync(again, ("decision", "allow"));
+        Assert.Contains("code", answered.Answer.Keys);
+        await app.AppendAsync(new StreamEvent(Catalogue.StreamId, new CatalogueEvent.ScopeDeclared(known, now)));
     }
 
     [Fact, Trait("Attack", "R15")]

@@ -46,6 +46,16 @@ public sealed class AnswerConsentTests
     }
 
     [Fact]
+    public void An_optional_permission_that_stands_and_had_no_box_on_the_page_stays_allowed()
+    {
+        var given = Shown.And(Granted());
+        Decision<NextStep> Answer(ScopeSet offered) =>
+            AnswerConsent.Decide(given.Authorization!, given.Grant, new(AClient(), given.Session, true, [], Text, NewGrant, NewFamily, offered), Noon);
+        Assert.Contains("history", given.After(Answer([])).Grant!.Scopes);
+        Assert.DoesNotContain("history", given.After(Answer(["history"])).Grant!.Scopes);
+    }
+
+    [Fact]
     public void No_is_told_to_the_app_and_grants_nothing()
     {
         var decision = Decide(Shown, allow: false);
