@@ -30,14 +30,14 @@ public static class RecordExpiry
         if (!grant.Ended && now >= grant.ExpiresAt) yield return new GrantEvent.Expired(now);
     }
 
-    public static IEnumerable<IDomainEvent> Of(TokenFamily family, DateTimeOffset now)
+    /// <param name="family">Folded from events that include every end of these tokens.</param>
+    /// <param name="tokens">Access tokens, by number, with the expiry that they were issued with.</param>
+    public static IEnumerable<IDomainEvent> Of(TokenFamily family, IEnumerable<(int Number, DateTimeOffset ExpiresAt)> tokens, DateTimeOffset now)
     {
         if (family.Revoked) yield break; // ended before its time: there is nothing left to run out
-        foreach (var (number, expiresAt) in family.Open)
-        {
-            if (now >= expiresAt) yield return new TokenFamilyEvent.AccessTokenExpired(number, now);
-        }
-
+        var over = tokens.Where(token => now >= token.ExpiresAt && family.Stands(token.Number)).Select(token => token.Number).Distinct().Order().ToList();
+        if (over.Count == 1) yield return new TokenFamilyEvent.AccessTokenExpired(over[0], now);
+        if (over.Count > 1) yield return new TokenFamilyEvent.AccessTokensExpired(new(over), now);
         if (!family.Expired && family.Refresh is { } refresh && !refresh.IsLive(now)) yield return new TokenFamilyEvent.Expired(now);
     }
 }

@@ -68,6 +68,7 @@ public static class EventNames
         [typeof(TokenFamilyEvent.RefreshTokenReplayed)] = "token_family.refresh_token_replayed",
         [typeof(TokenFamilyEvent.AccessTokenRevoked)] = "token_family.access_token_revoked",
         [typeof(TokenFamilyEvent.AccessTokenExpired)] = "token_family.access_token_expired",
+        [typeof(TokenFamilyEvent.AccessTokensExpired)] = "token_family.access_tokens_expired",
         [typeof(TokenFamilyEvent.Revoked)] = "token_family.revoked",
         [typeof(TokenFamilyEvent.Expired)] = "token_family.expired",
 

@@ -25,9 +25,9 @@ public sealed class ExpiryRecorder(EventLog log, NpgsqlDataSource database, Sett
         while (true)
         {
             // The view may be moments behind and name a stream again; one round looks at each stream once.
-            var due = (await DueAsync(seen.Count + BatchSize, cancellation)).Where(seen.Add).Take(BatchSize).ToList();
+            var due = (await DueAsync(seen.Count + BatchSize, cancellation)).Where(stream => seen.Add(stream.Key)).Take(BatchSize).ToDictionary();
             if (due.Count == 0) return total;
-            total += await log.CommitEach(due, Expire, cancellation);
+            total += await log.CommitEach([.. due.Keys], (streams, id, now) => Expire(streams, id, due[id], now), cancellation);
         }
     }
 
@@ -47,27 +47,28 @@ public sealed class ExpiryRecorder(EventLog log, NpgsqlDataSource database, Sett
         }
     }
 
-    private static (Cause, IReadOnlyList<StreamEvent>) Expire(StreamsRead streams, Guid id, DateTimeOffset now)
+    private static (Cause, IReadOnlyList<StreamEvent>) Expire(StreamsRead streams, Guid id, IReadOnlyList<(int, DateTimeOffset)> items, DateTimeOffset now)
     {
         (IEnumerable<IDomainEvent> Events, ClientId? Client, Guid? Session) found = (streams.Authorization(id), streams.Session(id), streams.Grant(id), streams.Family(id)) switch
         {
             ({ } authorization, _, _, _) => (RecordExpiry.Of(authorization, now), authorization.Request.Client, authorization.Subject?.Session),
             (_, { } browser, _, _) => (RecordExpiry.Of(browser, now), null, browser.Id),
             (_, _, { } grant, _) => (RecordExpiry.Of(grant, now), grant.Client, null),
-            (_, _, _, { } family) => (RecordExpiry.Of(family, now), family.Facts.Client, family.Facts.Session),
+            (_, _, _, { } family) => (RecordExpiry.Of(family, items, now), family.Facts.Client, family.Facts.Session),
             _ => ([], null, null),
         };
         return (new Cause(Cause.System("expiry"), "expiry", "expiry", found.Client, found.Session), [.. found.Events.Select(e => new StreamEvent(id, e))]);
     }
 
-    private async Task<IReadOnlyList<Guid>> DueAsync(int limit, CancellationToken cancellation)
+    private async Task<Dictionary<Guid, IReadOnlyList<(int, DateTimeOffset)>>> DueAsync(int limit, CancellationToken cancellation)
     {
-        await using var command = database.CreateCommand($"select stream from {DeadlinesTable.TableName} where due <= $1 group by stream order by min(due) limit $2");
+        await using var command = database.CreateCommand($"select stream, array_agg(item), array_agg(due) from {DeadlinesTable.TableName} where due <= $1 group by stream order by min(due) limit $2");
         command.Parameters.Add(new NpgsqlParameter { Value = clock.GetUtcNow() });
         command.Parameters.Add(new NpgsqlParameter { Value = limit });
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var streams = new List<Guid>();
-        while (await reader.ReadAsync(cancellation)) streams.Add(reader.GetGuid(0));
+        var streams = new Dictionary<Guid, IReadOnlyList<(int, DateTimeOffset)>>();
+        while (await reader.ReadAsync(cancellation))
+            streams[reader.GetGuid(0)] = [.. reader.GetFieldValue<int[]>(1).Zip(reader.GetFieldValue<DateTimeOffset[]>(2))];
         return streams;
     }
 }

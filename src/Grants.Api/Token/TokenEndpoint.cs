@@ -101,7 +101,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
                     ? JsonSerializer.Deserialize<PrivateParameters>(json)!.Nonce
                     : null;
                 var signed = await signer.SignAsync(tokens, client, nonce, http.RequestAborted);
-                var refresh = tokens is { RefreshGeneration: { } generation, AccessToken.Facts.Grant: { } grant } ? handles.Seal(new RefreshHandle(tokens.Family, grant, generation)) : null;
+                var refresh = tokens is { RefreshGeneration: { } generation, Facts.Grant: { } grant } ? handles.Seal(new RefreshHandle(tokens.Family, grant, generation)) : null;
                 return new TokenResponse(signed, refresh);
             default:
                 throw new System.Diagnostics.UnreachableException();

@@ -37,7 +37,7 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
         if (await signer.ReadAccessTokenAsync(token, http.RequestAborted) is not var (id, carried) || id.Grant is not { } grantId) return InvalidToken();
         var streams = await log.Read([id.Family, grantId], http.RequestAborted);
         var now = clock.GetUtcNow();
-        if (streams.Family(id.Family) is not { Facts.Subject: { } subject } family || !family.IsLive(id.Number, now)
+        if (streams.Family(id.Family) is not { Facts.Subject: { } subject } family || !family.Stands(id.Number)
             || streams.Grant(grantId) is not { } grant || !grant.IsLive(now)
             || await lookups.ClientAsync(family.Facts.Client, http.RequestAborted) is not { IsActive: true }
             || await lookups.SubjectAsync(subject, http.RequestAborted) is not { IsActive: true } person) return InvalidToken();

@@ -44,7 +44,7 @@ public static class RedeemCode
         var idToken = facts.Scopes.Contains(StandardScopes.OpenId) ? new TokenFamilyEvent.IdTokenIssued(now, now + IssuedTokens.IdTokenLifetime) : null;
         if (idToken is not null) events.Add(idToken);
 
-        return Protocol.Decide.Accept(new IssuedTokens(code.Family, accessToken, generation, idToken),
+        return Protocol.Decide.Accept(new IssuedTokens(code.Family, facts, accessToken, generation, idToken),
         [
             new StreamEvent(authorization.Id, new AuthorizationEvent.CodeRedeemed(code.Family, now)),
             .. events.Select(e => new StreamEvent(code.Family, e)),

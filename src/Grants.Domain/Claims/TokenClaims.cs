@@ -13,7 +13,7 @@ public static class TokenClaims
     public static Dictionary<string, object> OfAccessToken(IssuedTokens tokens, string issuer)
     {
         var token = tokens.AccessToken;
-        var facts = token.Facts;
+        var facts = tokens.Facts;
         var claims = new Dictionary<string, object>
         {
             ["iss"] = issuer,
@@ -39,7 +39,7 @@ public static class TokenClaims
     /// <param name="nonce">That of the authorization request; null at a refresh (OpenID Connect Core §12.2).</param>
     public static Dictionary<string, object> OfIdToken(IssuedTokens tokens, string issuer, string? nonce)
     {
-        var facts = tokens.AccessToken.Facts;
+        var facts = tokens.Facts;
         var claims = new Dictionary<string, object>
         {
             ["iss"] = issuer,

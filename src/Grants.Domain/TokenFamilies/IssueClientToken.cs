@@ -26,6 +26,6 @@ public static class IssueClientToken
 
         var facts = new FamilyFacts(ask.Client.ClientId, null, null, null, scopes, null);
         var accessToken = MintAccessToken.For(facts, scopes, 1, ask.Client, null, ask.Catalogue, ask.Issuer, now);
-        return Protocol.Decide.Accept(new IssuedTokens(ask.NewFamily, accessToken, null, null), new StreamEvent(ask.NewFamily, accessToken));
+        return Protocol.Decide.Accept(new IssuedTokens(ask.NewFamily, facts, accessToken, null, null), new StreamEvent(ask.NewFamily, accessToken));
     }
 }

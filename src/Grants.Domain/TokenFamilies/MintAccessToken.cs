@@ -8,7 +8,8 @@ namespace Grants.Domain.TokenFamilies;
 /// <summary>The one place that says what an access token carries and for how long.</summary>
 internal static class MintAccessToken
 {
-    public static TokenFamilyEvent.AccessTokenIssued For(FamilyFacts facts, ScopeSet scopes, int number, Client client, Grant? grant, Catalogue catalogue, string issuer, DateTimeOffset now)
+    /// <param name="facts">Null where the event before it says them.</param>
+    public static TokenFamilyEvent.AccessTokenIssued For(FamilyFacts? facts, ScopeSet scopes, int number, Client client, Grant? grant, Catalogue catalogue, string issuer, DateTimeOffset now)
     {
         var expiresAt = now + client.Metadata.AccessTokenLifetime;
         // Nothing outlives the consent that it rests on.

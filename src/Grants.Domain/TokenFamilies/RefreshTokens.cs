@@ -48,11 +48,11 @@ public static class RefreshTokens
                 idle < refresh.ExpiresAt ? idle : refresh.ExpiresAt, refresh.ExpiresAt));
         }
 
-        var accessToken = MintAccessToken.For(family.Facts, scopes, family.AccessTokens + 1, ask.Client, grant, ask.Catalogue, ask.Issuer, now);
+        var accessToken = MintAccessToken.For(repeated ? family.Facts : null, scopes, family.AccessTokens + 1, ask.Client, grant, ask.Catalogue, ask.Issuer, now);
         events.Add(accessToken);
         var idToken = scopes.Contains(StandardScopes.OpenId) ? new TokenFamilyEvent.IdTokenIssued(now, now + IssuedTokens.IdTokenLifetime) : null;
         if (idToken is not null) events.Add(idToken);
-        return Protocol.Decide.Accept(new IssuedTokens(family.Id, accessToken, generation, idToken), events.Select(e => new StreamEvent(family.Id, e)));
+        return Protocol.Decide.Accept(new IssuedTokens(family.Id, family.Facts, accessToken, generation, idToken), events.Select(e => new StreamEvent(family.Id, e)));
     }
 
     private static Decision<IssuedTokens> Refuse(string description, params IEnumerable<StreamEvent> events) =>

@@ -18,8 +18,9 @@ public abstract record TokenFamilyEvent : IDomainEvent
     private TokenFamilyEvent() { }
 
     /// <param name="Number">1, 2, 3 … within the family; with the ids of family and grant it is the token's <c>jti</c>.</param>
+    /// <param name="Facts">Null where the rotation right before it in the stream has just said them.</param>
     /// <param name="Scopes">What this token carries.</param>
-    public sealed record AccessTokenIssued(int Number, FamilyFacts Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt) : TokenFamilyEvent;
+    public sealed record AccessTokenIssued(int Number, FamilyFacts? Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt) : TokenFamilyEvent;
 
     /// <summary>The first refresh token. Carries the family's state so far, so that a later refresh needs no older event (L8).</summary>
     /// <param name="IdleExpiresAt">Dead from then on unless used before.</param>
@@ -39,6 +40,9 @@ public abstract record TokenFamilyEvent : IDomainEvent
 
     public sealed record AccessTokenExpired(int Number, DateTimeOffset At) : TokenFamilyEvent;
 
+    /// <summary>Several access tokens whose end was recorded at once. One event for all, so that the end of many tokens makes no long stream (L8).</summary>
+    public sealed record AccessTokensExpired(ValueList<int> Numbers, DateTimeOffset At) : TokenFamilyEvent;
+
     /// <param name="By">One of <see cref="EndedBy"/>.</param>
     public sealed record Revoked(string By, string Why, DateTimeOffset At) : TokenFamilyEvent;
 
@@ -52,33 +56,35 @@ public sealed record RefreshState(int Generation, DateTimeOffset IssuedAt, DateT
     public bool IsLive(DateTimeOffset now) => now < IdleExpiresAt && now < ExpiresAt;
 }
 
-/// <summary>All tokens that come from one code or one client-credentials call.</summary>
+/// <summary>
+/// All tokens that come from one code or one client-credentials call. The same whether it is folded from the whole stream or from
+/// the newest event on that carries the state (L8); only <paramref name="Ended"/> knows no more than the events that were read.
+/// </summary>
 /// <param name="AccessTokens">How many were issued so far: the newest one's number.</param>
-/// <param name="Open">Access tokens whose end hasn't been recorded, by number, with their expiry.</param>
-public sealed record TokenFamily(Guid Id, FamilyFacts Facts, int AccessTokens, RefreshState? Refresh, ImmutableSortedDictionary<int, DateTimeOffset> Open, bool Revoked, bool Expired)
+/// <param name="Ended">Access tokens whose end stands in the events that were read.</param>
+public sealed record TokenFamily(Guid Id, FamilyFacts Facts, int AccessTokens, RefreshState? Refresh, ImmutableHashSet<int> Ended, bool Revoked, bool Expired)
 {
     public bool IsDead => Revoked || Expired;
 
-    /// <summary>Whether one access token of the family still stands, its grant aside.</summary>
-    public bool IsLive(int number, DateTimeOffset now) => !Revoked && Open.TryGetValue(number, out var expiresAt) && now < expiresAt;
+    /// <summary>Whether nobody has ended this access token, its grant aside. That its time isn't over is for the token itself to say (RFC 7519 §4.1.4).</summary>
+    public bool Stands(int number) => !Revoked && number >= 1 && number <= AccessTokens && !Ended.Contains(number);
 
     public static TokenFamily? Evolve(TokenFamily? state, Guid id, TokenFamilyEvent happened) => (state, happened) switch
     {
-        (null, AccessTokenIssued e) => new TokenFamily(id, e.Facts, e.Number, null, NoTokens.Add(e.Number, e.ExpiresAt), false, false),
-        (null, RefreshTokenIssued e) => new TokenFamily(id, e.Facts, e.AccessTokens, First(e), NoTokens, false, false),
-        (null, RefreshTokenRotated e) => new TokenFamily(id, e.Facts, e.AccessTokens, Next(e), NoTokens, false, false),
+        (null, AccessTokenIssued { Facts: { } facts } e) => new TokenFamily(id, facts, e.Number, null, [], false, false),
+        (null, RefreshTokenIssued e) => new TokenFamily(id, e.Facts, e.AccessTokens, First(e), [], false, false),
+        (null, RefreshTokenRotated e) => new TokenFamily(id, e.Facts, e.AccessTokens, Next(e), [], false, false),
         (null, _) => null,
-        ({ } f, AccessTokenIssued e) => f with { AccessTokens = e.Number, Open = f.Open.SetItem(e.Number, e.ExpiresAt) },
+        ({ } f, AccessTokenIssued e) => f with { AccessTokens = e.Number },
         ({ } f, RefreshTokenIssued e) => f with { Refresh = First(e) },
         ({ } f, RefreshTokenRotated e) => f with { Refresh = Next(e) },
-        ({ } f, AccessTokenRevoked e) => f with { Open = f.Open.Remove(e.Number) },
-        ({ } f, AccessTokenExpired e) => f with { Open = f.Open.Remove(e.Number) },
+        ({ } f, AccessTokenRevoked e) => f with { Ended = f.Ended.Add(e.Number) },
+        ({ } f, AccessTokenExpired e) => f with { Ended = f.Ended.Add(e.Number) },
+        ({ } f, AccessTokensExpired e) => f with { Ended = f.Ended.Union(e.Numbers) },
         ({ } f, TokenFamilyEvent.Revoked) => f with { Revoked = true },
         ({ } f, TokenFamilyEvent.Expired) => f with { Expired = true },
         _ => state,
     };
-
-    private static ImmutableSortedDictionary<int, DateTimeOffset> NoTokens => ImmutableSortedDictionary<int, DateTimeOffset>.Empty;
 
     private static RefreshState First(RefreshTokenIssued e) => new(1, e.At, e.IdleExpiresAt, e.ExpiresAt);
 

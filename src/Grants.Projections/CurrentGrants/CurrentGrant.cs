@@ -47,7 +47,8 @@ public static class CurrentGrantRows
     {
         GrantEvent => e.StreamId,
         AuthorizationEvent.ConsentGranted consent => consent.Grant,
-        TokenFamilyEvent.AccessTokenIssued issued => issued.Facts.Grant,
+        TokenFamilyEvent.AccessTokenIssued issued => issued.Facts?.Grant,
+        TokenFamilyEvent.RefreshTokenRotated rotated => rotated.Facts.Grant,
         _ => null,
     };
 
@@ -68,6 +69,7 @@ public static class CurrentGrantRows
         ({ } g, GrantEvent.Narrowed n) => g with { Scopes = Set(g.Scopes).Except(n.Removed).ToString(), Declined = Set(g.Declined).Union(n.Removed).ToString() },
         ({ } g, AuthorizationEvent.ConsentGranted c) => g with { TextVersion = c.Text.Version, TextLanguage = c.Text.Language },
         ({ } g, TokenFamilyEvent.AccessTokenIssued t) => g with { LastUsedAt = t.At },
+        ({ } g, TokenFamilyEvent.RefreshTokenRotated t) => g with { LastUsedAt = t.At },
         ({ State: CurrentGrant.Live } g, GrantEvent.Revoked r) => g with { State = CurrentGrant.Revoked, EndedAt = r.At, EndedBy = r.By, EndedWhy = r.Why },
         ({ State: CurrentGrant.Live } g, GrantEvent.Expired x) => g with { State = CurrentGrant.Expired, EndedAt = x.At },
         _ => null,

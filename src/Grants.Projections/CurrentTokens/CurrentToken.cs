@@ -54,8 +54,12 @@ public static class CurrentTokenRows
         var family = e.StreamId;
         return e.Data switch
         {
-            TokenFamilyEvent.AccessTokenIssued issued =>
-                [New(e, issued.Number, CurrentToken.AccessToken, issued.Facts, issued.Scopes.ToString(), issued.Audience.ToString(), issued.At, issued.ExpiresAt, 0)],
+            TokenFamilyEvent.AccessTokenIssued { Facts: { } facts } issued =>
+                [New(e, issued.Number, CurrentToken.AccessToken, facts, issued.Scopes.ToString(), issued.Audience.ToString(), issued.At, issued.ExpiresAt, 0)],
+            // Issued together with a rotation: what the family's tokens have in common stands in the refresh token's row.
+            TokenFamilyEvent.AccessTokenIssued issued when rows.TryGetValue((family, 0), out var refresh) =>
+                [refresh with { Number = issued.Number, Kind = CurrentToken.AccessToken, Scopes = issued.Scopes.ToString(), Audience = issued.Audience.ToString(), IssuedAt = issued.At,
+                    ExpiresAt = issued.ExpiresAt, Origin = e.Text(EventMetadata.Origin), Network = e.Text(EventMetadata.Network), Generation = 0, LastUsedAt = null, Position = e.Sequence }],
             TokenFamilyEvent.RefreshTokenIssued issued =>
                 [New(e, 0, CurrentToken.RefreshToken, issued.Facts, issued.Facts.Scopes.ToString(), "", issued.At, Earlier(issued.IdleExpiresAt, issued.ExpiresAt), 1)],
             TokenFamilyEvent.RefreshTokenRotated rotated when rows.TryGetValue((family, 0), out var row) && row.IsLive =>
@@ -64,6 +68,8 @@ public static class CurrentTokenRows
                 End([row], CurrentToken.Revoked, ended.At, ended.By, ended.Why, e),
             TokenFamilyEvent.AccessTokenExpired ended when rows.TryGetValue((family, ended.Number), out var row) =>
                 End([row], CurrentToken.Expired, ended.At, null, null, e),
+            TokenFamilyEvent.AccessTokensExpired ended =>
+                End(ended.Numbers.Select(number => rows.GetValueOrDefault((family, number))).OfType<CurrentToken>(), CurrentToken.Expired, ended.At, null, null, e),
             TokenFamilyEvent.Expired ended when rows.TryGetValue((family, 0), out var row) =>
                 End([row], CurrentToken.Expired, ended.At, null, null, e),
             TokenFamilyEvent.Revoked ended =>

@@ -92,6 +92,7 @@ public sealed class DeadlinesTable : IProjection
             TokenFamilyEvent.RefreshTokenIssued issued => [new(stream, 0, Earlier(issued.IdleExpiresAt, issued.ExpiresAt))],
             TokenFamilyEvent.RefreshTokenRotated rotated => [new(stream, 0, Earlier(rotated.IdleExpiresAt, rotated.ExpiresAt))],
             TokenFamilyEvent.AccessTokenExpired expired => [new(stream, expired.Number, null)],
+            TokenFamilyEvent.AccessTokensExpired expired => expired.Numbers.Select(number => new Deadline(stream, number, null)),
             TokenFamilyEvent.AccessTokenRevoked revoked => [new(stream, revoked.Number, null)],
             TokenFamilyEvent.Expired => [new(stream, 0, null)],
             TokenFamilyEvent.Revoked => [new(stream, 0, null, WholeStream: true)],

@@ -67,7 +67,7 @@ public sealed class RedeemCodeTests
         var narrowed = Issued.And(On(GrantId, new GrantEvent.Narrowed(RequestId, ["history"], Noon)));
         var token = Decide(narrowed).Accepted().AccessToken;
         Assert.Equal(ScopeSet.Of(["openid", "accounts", "offline_access"]), token.Scopes);
-        Assert.Equal(token.Scopes, token.Facts.Scopes);
+        Assert.Equal(token.Scopes, token.Facts!.Scopes);
     }
 
     [Fact, Trait("Rule", "TK-2"), Trait("Attack", "C1"), Trait("Law", "L2")]
@@ -78,7 +78,7 @@ public sealed class RedeemCodeTests
         decision.Records(
             On(RequestId, new AuthorizationEvent.CodeReplayed(Noon)),
             On(FamilyId, new TokenFamilyEvent.Revoked(EndedBy.System, "its code was used twice", Noon)));
-        Assert.False(Redeemed.After(decision).Family!.IsLive(1, Noon));
+        Assert.False(Redeemed.After(decision).Family!.Stands(1));
     }
 
     [Fact, Trait("Rule", "TK-2"), Trait("Attack", "C1")]

@@ -20,7 +20,7 @@ public sealed class TokenClaimsTests
     private static readonly FamilyFacts OfPerson = new(Tally, Sam, Grant, Session, ["openid", "balances"], new(Noon.AddMinutes(-5), Authentication.PasswordAcr, ["pwd"]));
     private static readonly FamilyFacts OfClient = new(Tally, null, null, null, ["balances"], null);
 
-    private static IssuedTokens Issued(FamilyFacts facts, ScopeSet? scopes = null, params ReadOnlySpan<string> audience) => new(Family,
+    private static IssuedTokens Issued(FamilyFacts facts, ScopeSet? scopes = null, params ReadOnlySpan<string> audience) => new(Family, facts,
         new TokenFamilyEvent.AccessTokenIssued(3, facts, scopes ?? facts.Scopes, ValueList.Create(audience), Noon, Noon.AddMinutes(5)), 1,
         new TokenFamilyEvent.IdTokenIssued(Noon, Noon.AddMinutes(10)));
 

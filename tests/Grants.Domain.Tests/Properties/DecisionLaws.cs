@@ -116,9 +116,9 @@ public sealed class DecisionLaws
         {
             if (decision is not Accepted<IssuedTokens>(var tokens, _)) continue;
             Assert.True(tokens.AccessToken.Scopes.IsSubsetOf(past.Grant!.Scopes));
-            Assert.True(tokens.AccessToken.Scopes.IsSubsetOf(tokens.AccessToken.Facts.Scopes));
+            Assert.True(tokens.AccessToken.Scopes.IsSubsetOf(tokens.Facts.Scopes));
             Assert.True(tokens.AccessToken.ExpiresAt <= past.Grant.ExpiresAt);
-            Assert.Equal(ask.Client.ClientId, tokens.AccessToken.Facts.Client);
+            Assert.Equal(ask.Client.ClientId, tokens.Facts.Client);
             told = true;
         }
 

@@ -34,7 +34,7 @@ public sealed class FoldingLaws
             var family = Scenario.Given([.. FamilyBegun(), .. before.Select(e => On(FamilyId, e)),
                 On(FamilyId, new TokenFamilyEvent.Revoked(EndedBy.Person, "", Noon)), .. after.Select(e => On(FamilyId, e))]).Family!;
             Assert.True(family.IsDead);
-            Assert.All(family.Open.Keys, number => Assert.False(family.IsLive(number, now)));
+            Assert.All(Enumerable.Range(0, family.AccessTokens + 1), number => Assert.False(family.Stands(number)));
             Refuses(family, generation, now);
         });
 

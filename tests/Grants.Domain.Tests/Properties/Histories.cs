@@ -70,6 +70,7 @@ internal static class Histories
         Gen.Select(Gen.Int[1, 5], Moment, (generation, at) => (TokenFamilyEvent)new TokenFamilyEvent.RefreshTokenReplayed(generation, at)),
         Gen.Select(Gen.Int[1, 5], Who, Moment, (number, by, at) => (TokenFamilyEvent)new TokenFamilyEvent.AccessTokenRevoked(number, by, "", at)),
         Gen.Select(Gen.Int[1, 5], Moment, (number, at) => (TokenFamilyEvent)new TokenFamilyEvent.AccessTokenExpired(number, at)),
+        Gen.Select(Gen.Int[1, 5].Array[2, 4], Moment, (numbers, at) => (TokenFamilyEvent)new TokenFamilyEvent.AccessTokensExpired(new(numbers), at)),
         Gen.Select(Who, Moment, (by, at) => (TokenFamilyEvent)new TokenFamilyEvent.Revoked(by, "", at)),
         Moment.Select(at => (TokenFamilyEvent)new TokenFamilyEvent.Expired(at)));
 

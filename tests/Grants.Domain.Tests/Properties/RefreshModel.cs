@@ -77,7 +77,7 @@ public sealed class RefreshModel
                     break;
                 case Move.RecordExpiry:
                     Happen([.. RecordExpiry.Of(world.Authorization!, now).Select(e => On(RequestId, e)), .. RecordExpiry.Of(world.Grant!, now).Select(e => On(GrantId, e)),
-                        .. world.Family is { } family ? RecordExpiry.Of(family, now).Select(e => On(FamilyId, e)) : []]);
+                        .. world.Family is { } family ? RecordExpiry.Of(family, Issued(), now).Select(e => On(FamilyId, e)) : []]);
                     break;
                 case Move.Wait:
                     now = now.AddSeconds(seconds);
@@ -90,6 +90,8 @@ public sealed class RefreshModel
         return newest;
 
         Decision<IssuedTokens> Refresh(int generation, Client by) => RefreshTokens.Decide(world.Family, world.Grant, new(by, generation, null, BankCatalogue, Issuer), now);
+
+        IEnumerable<(int, DateTimeOffset)> Issued() => stream.Select(e => e.Event).OfType<TokenFamilyEvent.AccessTokenIssued>().Select(token => (token.Number, token.ExpiresAt));
 
         void Happen(params StreamEvent[] events)
         {

@@ -116,6 +116,7 @@ internal static class Examples
         ("", new GrantEvent.Expired(At)),
 
         ("", new TokenFamilyEvent.AccessTokenIssued(1, OfPerson, ["balances"], ["https://bank.example", "https://grants.example"], At, Later)),
+        ("renewed", new TokenFamilyEvent.AccessTokenIssued(2, null, ["balances"], ["https://bank.example"], At, Later)),
         ("bare", new TokenFamilyEvent.AccessTokenIssued(1, OfClient, ["reports"], ["https://bank.example"], At, Later)),
         ("", new TokenFamilyEvent.RefreshTokenIssued(OfPerson, 1, At, Later, MuchLater)),
         ("", new TokenFamilyEvent.IdTokenIssued(At, Later)),
@@ -123,6 +124,7 @@ internal static class Examples
         ("", new TokenFamilyEvent.RefreshTokenReplayed(1, At)),
         ("", new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "revoked by its client", At)),
         ("", new TokenFamilyEvent.AccessTokenExpired(1, At)),
+        ("", new TokenFamilyEvent.AccessTokensExpired([1, 2, 5], At)),
         ("", new TokenFamilyEvent.Revoked(EndedBy.System, "a spent refresh token was used again", At)),
         ("", new TokenFamilyEvent.Expired(At)),
 

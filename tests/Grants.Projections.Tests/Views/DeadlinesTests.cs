@@ -64,7 +64,7 @@ public sealed class DeadlinesTests
     public void All_other_events_say_nothing_about_deadlines()
     {
         var speaking = Beginnings.Select(row => row.Data.Item2).Concat(Endings.Select(row => row.Data.Item2)).Select(e => e.GetType())
-            .Concat([typeof(TokenFamilyEvent.AccessTokenExpired), typeof(TokenFamilyEvent.AccessTokenRevoked), typeof(TokenFamilyEvent.Expired)]).ToHashSet();
+            .Concat([typeof(TokenFamilyEvent.AccessTokenExpired), typeof(TokenFamilyEvent.AccessTokensExpired), typeof(TokenFamilyEvent.AccessTokenRevoked), typeof(TokenFamilyEvent.Expired)]).ToHashSet();
         Assert.All(Examples.All.Where(example => !speaking.Contains(example.Event.GetType())), example => Assert.Empty(Of(example.Event)));
     }
 
@@ -84,14 +84,17 @@ public sealed class DeadlinesTests
             foreach (var stream in history.Streams)
             {
                 var moments = due.Where(entry => entry.Key.Stream == stream).Select(entry => entry.Value).ToList();
-                Assert.Equal(moments.Count, history.Expiries(stream, DateTimeOffset.MaxValue).Count());
+                Assert.Equal(moments.Count, Ends(history.Expiries(stream, DateTimeOffset.MaxValue)));
                 foreach (var moment in moments)
                 {
-                    Assert.Equal(moments.Count(other => other <= moment), history.Expiries(stream, moment).Count());
-                    Assert.Equal(moments.Count(other => other < moment), history.Expiries(stream, moment - TimeSpan.FromTicks(1)).Count());
+                    Assert.Equal(moments.Count(other => other <= moment), Ends(history.Expiries(stream, moment)));
+                    Assert.Equal(moments.Count(other => other < moment), Ends(history.Expiries(stream, moment - TimeSpan.FromTicks(1))));
                 }
             }
         }, times: 200);
+
+    /// <summary>One event may record the ends of several tokens.</summary>
+    private static int Ends(IEnumerable<IDomainEvent> expiries) => expiries.Sum(e => e is TokenFamilyEvent.AccessTokensExpired several ? several.Numbers.Count : 1);
 
     private static IEnumerable<Deadline> Of(IDomainEvent happened) => DeadlinesTable.Of(EventLog.Event(Stream, happened));
 }

@@ -71,9 +71,12 @@ internal sealed class Histories
     public IEnumerable<IDomainEvent> Expiries(Guid stream, DateTimeOffset now) =>
         _authorizations.TryGetValue(stream, out var authorization) ? RecordExpiry.Of(authorization, now)
         : _grants.TryGetValue(stream, out var grant) ? RecordExpiry.Of(grant, now)
-        : _families.TryGetValue(stream, out var family) ? RecordExpiry.Of(family, now)
+        : _families.TryGetValue(stream, out var family) ? RecordExpiry.Of(family, Issued(stream), now)
         : _sessions.TryGetValue(stream, out var session) ? RecordExpiry.Of(session, now)
         : [];
+
+    private IEnumerable<(int, DateTimeOffset)> Issued(Guid family) =>
+        _log.Events.Where(e => e.StreamId == family).Select(e => e.Data).OfType<TokenFamilyEvent.AccessTokenIssued>().Select(token => (token.Number, token.ExpiresAt));
 
     public IEnumerable<Guid> Streams => [.. _authorizations.Keys, .. _grants.Keys, .. _families.Keys, .. _sessions.Keys];
 
@@ -100,8 +103,8 @@ internal sealed class Histories
             case 4 or 5 or 6 when renewable?.Refresh is { } refresh: Refresh(renewable, client, refresh.Generation); break;
             case 7 when renewable?.Refresh is { Generation: > 1 } refresh: Refresh(renewable, client, refresh.Generation - 1); break;
             case 8 when _grants.Values.ElementAtOrDefault(step.Who) is { } grant: Append(RevokeGrant.Decide(grant, new(null, EndedBy.Operator, "an incident"), _now)); break;
-            case 9 when family is { IsDead: false } && family.Open.Count > 0:
-                Append([new(family.Id, new TokenFamilyEvent.AccessTokenRevoked(family.Open.Keys.First(), EndedBy.Client, "revoked by its client", _now))]);
+            case 9 when family is { IsDead: false } && Enumerable.Range(1, family.AccessTokens).Any(family.Stands):
+                Append([new(family.Id, new TokenFamilyEvent.AccessTokenRevoked(Enumerable.Range(1, family.AccessTokens).First(family.Stands), EndedBy.Client, "revoked by its client", _now))]);
                 break;
             case 10 when family is { Revoked: false }: Append([new(family.Id, new TokenFamilyEvent.Revoked(EndedBy.Client, "revoked by its client", _now))]); break;
             case 11: foreach (var stream in Streams.ToList()) Append(Expiries(stream, _now).ToList().Select(e => new StreamEvent(stream, e))); break;
