@@ -3,6 +3,7 @@ using Grants.Api.Authorize;
 using Grants.Api.Configuration;
 using Grants.Api.Consent;
 using Grants.Api.Database;
+using Grants.Api.Discovery;
 using Grants.Api.EndSession;
 using Grants.Api.Expiry;
 using Grants.Api.Http;
@@ -70,6 +71,10 @@ public static class Composition
         .AddSingleton<KeyVault>()
         .AddSingleton<PersonalData>()
         .AddSingleton(provider => Task.Run(() => SealedHandles.LoadAsync(provider.GetRequiredService<KeyVault>())).GetAwaiter().GetResult())
+        .AddSingleton<LogDataSource>()
+        .AddSingleton<StreamLoader>()
+        .AddSingleton<LogWriter>()
+        .AddSingleton<Changes>()
         .AddSingleton<EventLog>()
         .AddSingleton<KeyRing>()
         .AddSingleton<TokenSigner>()
@@ -87,6 +92,7 @@ public static class Composition
         .AddSingleton<ConsentHandling>()
         .AddSingleton<TokenGrants>()
         .AddSingleton<UserInfoAnswers>()
+        .AddSingleton<PublicDocuments>()
         .AddSingleton<SigningOut>()
         .AddSingleton<AccessViews>()
         .AddSingleton<ConnectedApps>()
@@ -107,6 +113,7 @@ public static class Composition
                 options.XmlRepository = provider.GetRequiredService<DataProtectionKeys>();
                 options.XmlEncryptor = new NullXmlEncryptor(); // the vault encrypts what it keeps
             }));
+        services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default));
         services.Configure<FormOptions>(options =>
         {
             options.ValueCountLimit = 200;
@@ -155,6 +162,7 @@ public static class Composition
         });
         if (settings.SingleNode) marten.AddAsyncDaemon(DaemonMode.Solo);
 
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<Changes>());
         builder.Services.AddHostedService<Startup>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<SignInFailures>());
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ExpiryRecorder>());

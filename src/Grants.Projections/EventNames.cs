@@ -101,7 +101,17 @@ public static class EventNames
     public static string Of(IDomainEvent happened) => All[happened.GetType()];
 
     /// <summary>The state type of the stream that this event belongs to: what Marten records as the stream's type.</summary>
-    public static Type StreamOf(IDomainEvent happened) => States[happened.GetType().BaseType!];
+    public static Type StreamOf(IDomainEvent happened) => StreamOf(happened.GetType());
+
+    /// <summary>The same by the event's type.</summary>
+    public static Type StreamOf(Type happened) => States[happened.BaseType!];
+
+    /// <summary>
+    /// Streams whose state is also kept in an inline view, in the same transaction as their events: those go through Marten's own
+    /// append, which keeps the view.
+    /// </summary>
+    public static bool HasInlineView(IDomainEvent happened) =>
+        happened is ClientEvent or SubjectEvent or GrantEvent or SigningKeyEvent or CatalogueEvent;
 
     internal static bool IsState(Type type) => States.ContainsValue(type);
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
 
 namespace Grants.Projections;
@@ -11,7 +12,7 @@ public static class Json
     public static void Configure(JsonSerializerOptions options)
     {
         options.DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull;
-        options.TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { LeaveOutWhatIsComputed } };
+        options.TypeInfoResolver = JsonTypeInfoResolver.Combine(new WithInitializers(), StoredJson.Default, new DefaultJsonTypeInfoResolver()).WithAddedModifier(LeaveOutWhatIsComputed);
         options.Converters.Add(new TextConverter<ClientId>(id => id.Value, text => new ClientId(text)));
         options.Converters.Add(new TextConverter<RedirectUri>(uri => uri.Value, text => new RedirectUri(text)));
         options.Converters.Add(new TextConverter<CodeChallenge>(challenge => challenge.Value, text => new CodeChallenge(text)));
@@ -34,6 +35,17 @@ public static class Json
         {
             if (type.Properties[i].Set is null) type.Properties.RemoveAt(i);
         }
+    }
+
+    /// <summary>
+    /// Generated code sets an init-only member that the JSON leaves out to nothing, reflection leaves it what its initializer says. Types
+    /// with such members are read by reflection, so that what was stored before a member came keeps that member's default.
+    /// </summary>
+    private sealed class WithInitializers : IJsonTypeInfoResolver
+    {
+        private readonly DefaultJsonTypeInfoResolver _reflection = new();
+
+        public JsonTypeInfo? GetTypeInfo(Type type, JsonSerializerOptions options) => type == typeof(ClientMetadata) ? _reflection.GetTypeInfo(type, options) : null;
     }
 
     private sealed class TextConverter<T>(Func<T, string> write, Func<string, T> read) : JsonConverter<T>

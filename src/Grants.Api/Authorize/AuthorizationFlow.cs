@@ -35,7 +35,7 @@ public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSess
         var client = await lookups.ClientAsync(authorization.Request.Client, http.RequestAborted)
             ?? throw new InvalidOperationException("A request's client is not in the lookups.");
         var parameters = authorization.Request.Private is { } text && await personal.OpenAsync(text, http.RequestAborted) is { } json
-            ? JsonSerializer.Deserialize<PrivateParameters>(json)!
+            ? JsonSerializer.Deserialize(json, ApiJson.Default.PrivateParameters)!
             : new PrivateParameters(null, null, null);
         return (new OpenRequest(authorization, client, parameters), null);
     }

@@ -83,7 +83,7 @@ public sealed class Authorize(EventLog log, Lookups lookups, BrowserSession brow
 
         var session = await browser.FindAsync(http);
         if (valid.Private != new PrivateParameters(null, null, null))
-            request = request with { Private = await personal.SealAsync(null, JsonSerializer.Serialize(valid.Private), cancellation) };
+            request = request with { Private = await personal.SealAsync(null, JsonSerializer.Serialize(valid.Private, ApiJson.Default.PrivateParameters), cancellation) };
         var now = clock.GetUtcNow();
         var authorization = Guid.CreateVersion7(now);
         var mark = await personal.BrowserHashAsync(browser.Mark(http), cancellation);

@@ -1,7 +1,11 @@
+using System.Runtime.CompilerServices;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Grants.Api.Http;
 using Grants.Api.Signing;
 using Grants.Domain.Authorizations;
+using Grants.Domain.Catalogues;
 using Grants.Domain.Claims;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -14,17 +18,47 @@ namespace Grants.Api.Discovery;
 public static class DiscoveryEndpoint
 {
     [WolverineGet("/.well-known/openid-configuration")]
-    public static Task<IResult> GetOpenId(HttpContext http, Settings settings, Lookups lookups) => Answer(http, settings, lookups);
+    public static Task<IResult> GetOpenId(HttpContext http, Lookups lookups, PublicDocuments documents) => Answer(http, lookups, documents);
 
     [WolverineGet("/.well-known/oauth-authorization-server")]
-    public static Task<IResult> GetOAuth(HttpContext http, Settings settings, Lookups lookups) => Answer(http, settings, lookups);
+    public static Task<IResult> GetOAuth(HttpContext http, Lookups lookups, PublicDocuments documents) => Answer(http, lookups, documents);
 
-    private static async Task<IResult> Answer(HttpContext http, Settings settings, Lookups lookups)
+    private static async Task<IResult> Answer(HttpContext http, Lookups lookups, PublicDocuments documents)
     {
-        var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
-        var scopes = catalogue.Scopes.Select(scope => scope.Name).Prepend(StandardScopes.OfflineAccess).Prepend(StandardScopes.OpenId).ToList();
+        var document = documents.MetadataOf(await lookups.CatalogueAsync(http.RequestAborted));
         http.Response.Headers.CacheControl = "public, max-age=300";
-        return Results.Json(new JsonObject
+        return Results.Bytes(document, "application/json; charset=utf-8");
+    }
+}
+
+/// <summary>The public keys: RFC 7517 §5. The next key stands here ahead of its first use.</summary>
+public static class JwksEndpoint
+{
+    [WolverineGet("/jwks")]
+    public static async Task<IResult> Get(HttpContext http, KeyRing ring, PublicDocuments documents)
+    {
+        var document = documents.KeySetOf(await ring.PublishedAsync(http.RequestAborted));
+        http.Response.Headers.CacheControl = "public, max-age=300";
+        return Results.Bytes(document, "application/jwk-set+json");
+    }
+}
+
+/// <summary>Both documents in UTF-8, written once for each catalogue and each set of keys: these are told apart by reference.</summary>
+public sealed class PublicDocuments(Settings settings)
+{
+    private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private readonly ConditionalWeakTable<Catalogue, byte[]> _metadata = [];
+    private readonly ConditionalWeakTable<IReadOnlyList<RingKey>, byte[]> _keySets = [];
+
+    public byte[] MetadataOf(Catalogue catalogue) => _metadata.GetValue(catalogue, Metadata);
+
+    public byte[] KeySetOf(IReadOnlyList<RingKey> keys) => _keySets.GetValue(keys, KeySet);
+
+    private byte[] Metadata(Catalogue catalogue)
+    {
+        var scopes = catalogue.Scopes.Select(scope => scope.Name).Prepend(StandardScopes.OfflineAccess).Prepend(StandardScopes.OpenId).ToList();
+        return Utf8(new JsonObject
         {
             ["issuer"] = settings.Issuer,
             ["authorization_endpoint"] = settings.Url("/authorize"),
@@ -51,17 +85,10 @@ public static class DiscoveryEndpoint
         });
     }
 
-    private static JsonArray List(IEnumerable<string> values) => new([.. values.Select(value => JsonValue.Create(value))]);
-}
-
-/// <summary>The public keys: RFC 7517 §5. The next key stands here ahead of its first use.</summary>
-public static class JwksEndpoint
-{
-    [WolverineGet("/jwks")]
-    public static async Task<IResult> Get(HttpContext http, KeyRing ring)
+    private static byte[] KeySet(IReadOnlyList<RingKey> ring)
     {
         var keys = new JsonArray();
-        foreach (var key in await ring.PublishedAsync(http.RequestAborted))
+        foreach (var key in ring)
         {
             var jwk = JsonNode.Parse(key.Key.PublicJwk)!.AsObject();
             jwk["kid"] = key.Key.Kid;
@@ -70,7 +97,10 @@ public static class JwksEndpoint
             keys.Add((JsonNode)jwk);
         }
 
-        http.Response.Headers.CacheControl = "public, max-age=300";
-        return Results.Json(new JsonObject { ["keys"] = keys }, contentType: "application/jwk-set+json");
+        return Utf8(new JsonObject { ["keys"] = keys });
     }
+
+    private static byte[] Utf8(JsonObject document) => JsonSerializer.SerializeToUtf8Bytes(document, Plain);
+
+    private static JsonArray List(IEnumerable<string> values) => new([.. values.Select(value => JsonValue.Create(value))]);
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Domain.Protocol;
@@ -13,7 +14,7 @@ public sealed class Causes(PersonalData personal)
     public async Task<Cause> Of(HttpContext http, string actor, ClientId? client = null, Guid? session = null, SubjectId? subject = null)
     {
         var address = http.Connection.RemoteIpAddress;
-        var origin = JsonSerializer.Serialize(new { address = address?.ToString(), agent = Shorten(http.Request.Headers.UserAgent.ToString()) });
+        var origin = JsonSerializer.Serialize(new Origin(address?.ToString(), Shorten(http.Request.Headers.UserAgent.ToString())), ApiJson.Default.Origin);
         return new Cause(actor, RequestId(http), $"{http.Request.Method} {http.GetEndpoint()?.Metadata.GetMetadata<Microsoft.AspNetCore.Http.Metadata.IRouteDiagnosticsMetadata>()?.Route ?? http.Request.Path}",
             client, session, await personal.SealAsync(subject, origin, http.RequestAborted), await personal.NetworkHashAsync(address, http.RequestAborted));
     }
@@ -24,6 +25,8 @@ public sealed class Causes(PersonalData personal)
     /// </summary>
     public static string RequestId(HttpContext http) =>
         http.Features.Get<IHttpActivityFeature>()?.Activity is { } request ? $"{request.TraceId.ToHexString()}-{request.SpanId.ToHexString()}" : http.TraceIdentifier;
+
+    internal sealed record Origin([property: JsonPropertyName("address")] string? Address, [property: JsonPropertyName("agent")] string Agent);
 
     private static string Shorten(string agent) => agent.Length <= 300 ? agent : agent[..300];
 }

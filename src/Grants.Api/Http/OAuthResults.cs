@@ -27,7 +27,7 @@ public sealed record OAuthErrorResult(OAuthError Error, int Status = StatusCodes
     internal static string Printable(string description) =>
         string.Concat(description.Select(c => c is >= ' ' and <= '~' and not '"' and not '\\' ? c : '?'));
 
-    private sealed record Body([property: JsonPropertyName("error")] string Error, [property: JsonPropertyName("error_description")] string Description);
+    internal sealed record Body([property: JsonPropertyName("error")] string Error, [property: JsonPropertyName("error_description")] string Description);
 }
 
 /// <summary>Bearer challenges: RFC 6750 §3.</summary>

@@ -1,4 +1,5 @@
 using Grants.Domain.Protocol;
+using Grants.Projections;
 
 namespace Grants.Api.Log;
 
@@ -10,6 +11,15 @@ namespace Grants.Api.Log;
 /// <param name="Network">Keyed hash of the network.</param>
 public sealed record Cause(string Actor, string Request, string Command, ClientId? Client = null, Guid? Session = null, SealedText? Origin = null, string? Network = null)
 {
+    /// <summary>What stands in an event's headers (<see cref="EventMetadata"/>).</summary>
+    internal IEnumerable<(string Name, string Value)> Headers()
+    {
+        if (Client is { } client) yield return (EventMetadata.Client, client.Value);
+        if (Session is { } session) yield return (EventMetadata.Session, session.ToString("N"));
+        if (Origin is { } origin) yield return (EventMetadata.Origin, origin.Value);
+        if (Network is { } network) yield return (EventMetadata.Network, network);
+    }
+
     public static string Person(SubjectId subject) => $"person:{subject}";
 
     public static string ByClient(ClientId client) => $"client:{client}";

@@ -1,6 +1,6 @@
 using Grants.Domain.Protocol;
+using Grants.Domain.TokenFamilies;
 using Grants.Projections;
-using JasperFx;
 using JasperFx.Events;
 using Marten;
 using Npgsql;
@@ -11,151 +11,165 @@ namespace Grants.Api.Log;
 /// <summary>
 /// The one door to the log. Loads the named streams, calls the pure decision with them and the clock, appends what it decided,
 /// commits, and only then returns (L1). Whoever loses a race is loaded and decided again, a bounded number of times (L2).
-/// See docs/decisions/0005-the-door.md.
+/// Inside, requests share their loads and their commits: see docs/group-commit.md and docs/decisions/0005-the-door.md.
 /// </summary>
-public sealed class EventLog(IDocumentStore store, TimeProvider clock)
+public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWriter writer, Changes changes, TimeProvider clock)
 {
     private const int Attempts = 6;
 
+    // Losers of one stream try again one after the other, so that a crowd over one credential doesn't spend its attempts on itself.
+    private readonly SemaphoreSlim[] _turns = [.. Enumerable.Range(0, 256).Select(_ => new SemaphoreSlim(1, 1))];
+
     /// <summary>Commits a decision over streams whose ids are known. The first one named is the cause of what happens.</summary>
     /// <param name="sessionOf">Where the caller doesn't know the browser session but the streams do (a token request has no cookie).</param>
+    /// <param name="token">An access token whose own revocation matters to the decision.</param>
+    /// <param name="reliesOn">Further streams that must stand as the decision saw them, but that didn't cause anything.</param>
     public Task<Decision<T>> Commit<T>(Cause cause, IReadOnlyList<Guid> streams, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation,
-        Func<StreamsRead, Guid?>? sessionOf = null) =>
-        Commit(cause, (_, _) => Task.FromResult(streams), decide, cancellation, sessionOf);
+        Func<StreamsRead, Guid?>? sessionOf = null, AccessTokenId? token = null, IReadOnlyList<Guid>? reliesOn = null) =>
+        CommitAsync(cause, (_, _) => Task.FromResult(streams), reliesOn ?? [], token, decide, sessionOf, cancellation);
 
     /// <summary>
     /// Commits a decision over streams that first have to be found. <paramref name="find"/> runs again with every attempt, because
     /// what it finds may be what the race was about. Throws <see cref="TooBusyException"/> when every attempt was lost.
     /// </summary>
-    public async Task<Decision<T>> Commit<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>> find,
-        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation, Func<StreamsRead, Guid?>? sessionOf = null)
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            await using var session = store.LightweightSession();
-            var streams = await find(session, cancellation);
-
-            // The first attempt takes no lock: mostly nobody else is there. A loser queues for the streams before it reads them.
-            if (attempt > 1) await LockAsync(session, streams, cancellation);
-            var read = await ReadAsync(session, streams, cancellation);
-            var now = clock.GetUtcNow();
-            var decision = decide(read, now);
-            if (decision.Events.Count == 0) return decision;
-            Append(session, read, sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, decision.Events, now);
-            try
-            {
-                await session.SaveChangesAsync(cancellation);
-                return decision;
-            }
-            catch (Exception lost) when (IsLostRace(lost))
-            {
-                if (attempt == Attempts) throw new TooBusyException(lost);
-            }
-        }
-    }
+    public Task<Decision<T>> Commit<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>> find,
+        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation, Func<StreamsRead, Guid?>? sessionOf = null) =>
+        CommitAsync(cause, find, [], null, decide, sessionOf, cancellation);
 
     /// <summary>
-    /// Commits what is decided about each of many streams in one transaction, each stream for itself. When one of them is lost to
-    /// somebody else, they are taken one by one. Returns how many events were written.
+    /// Commits what is decided about each of many streams in one transaction, each stream for itself; a stream that somebody changed
+    /// meanwhile is left as it is. Returns how many events were written. For streams without an inline view or with one.
     /// </summary>
-    public async Task<int> CommitEach(IReadOnlyList<Guid> streams, Func<StreamsRead, Guid, DateTimeOffset, (Cause Cause, IReadOnlyList<StreamEvent> Events)> decide, CancellationToken cancellation)
+    public async Task<int> CommitEach(IReadOnlyList<StreamToRead> streams, Func<StreamsRead, Guid, DateTimeOffset, (Cause Cause, IReadOnlyList<StreamEvent> Events)> decide, CancellationToken cancellation)
     {
-        await using var session = store.LightweightSession();
-        var read = await ReadAsync(session, streams, cancellation);
+        var read = await loader.ReadAsync(streams, null, cancellation);
+        var batch = new List<Append>();
         var written = 0;
         foreach (var stream in streams)
         {
             var now = clock.GetUtcNow();
-            var (cause, events) = decide(read, stream, now);
+            var (cause, events) = decide(read, stream.Id, now);
             if (events.Count == 0) continue;
-            Append(session, read.Only(stream), cause, events, now);
-            written += events.Count;
+            var append = AppendOf(cause, read.Only(stream.Id), events, now);
+            if (!events.Any(e => EventNames.HasInlineView(e.Event))) batch.Add(append);
+            else if (await WriteWithViewsAsync(append, cancellation)) written += events.Count;
         }
 
-        if (written == 0) return 0;
+        if (batch.Count == 0) return written;
+        var held = await writer.AppendManyAsync(batch);
+        return written + batch.Zip(held).Sum(entry => entry.Second ? entry.First.Writes.Sum(write => write.Events.Count) : 0);
+    }
+
+    /// <inheritdoc cref="CommitEach(IReadOnlyList{StreamToRead}, Func{StreamsRead, Guid, DateTimeOffset, ValueTuple{Cause, IReadOnlyList{StreamEvent}}}, CancellationToken)"/>
+    public Task<int> CommitEach(IReadOnlyList<Guid> streams, Func<StreamsRead, Guid, DateTimeOffset, (Cause Cause, IReadOnlyList<StreamEvent> Events)> decide, CancellationToken cancellation) =>
+        CommitEach([.. streams.Select(id => new StreamToRead(id))], decide, cancellation);
+
+    /// <summary>Reads streams without deciding anything: for answers that append nothing (L4).</summary>
+    /// <param name="token">An access token whose own revocation matters to the answer.</param>
+    public Task<StreamsRead> Read(IReadOnlyList<Guid> streams, CancellationToken cancellation, AccessTokenId? token = null) => loader.ReadAsync(streams, token, cancellation);
+
+    private async Task<Decision<T>> CommitAsync<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>> find, IReadOnlyList<Guid> reliesOn, AccessTokenId? token,
+        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf, CancellationToken cancellation)
+    {
+        SemaphoreSlim? turn = null;
+        try
+        {
+            for (var attempt = 1; ; attempt++)
+            {
+                // The first attempts take no lock: mostly nobody else is there. Whoever has lost twice holds the streams while it decides.
+                await using var session = store.LightweightSession();
+                IReadOnlyList<Guid> streams = [.. await find(session, cancellation), .. reliesOn];
+                if (attempt > 2) await LockAsync(session, streams, cancellation);
+                var read = await loader.ReadAsync(streams, token, cancellation);
+                var now = clock.GetUtcNow();
+                var decision = decide(read, now);
+                if (decision.Events.Count == 0) return decision;
+#if GRANTS_SIGN_ONLY
+                return decision;
+#else
+                var append = AppendOf(sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, read, decision.Events, now);
+                var written = attempt > 2 || SessionDoor || decision.Events.Any(e => EventNames.HasInlineView(e.Event))
+                    ? await WriteAsync(session, append, cancellation)
+                    : await writer.AppendAsync(append).WaitAsync(cancellation);
+                if (written) return decision;
+                if (attempt == Attempts) throw new TooBusyException("The streams are being changed too often just now.");
+                if (turn is null && streams.Count > 0)
+                {
+                    var mine = _turns[(uint)streams[0].GetHashCode() % _turns.Length];
+                    await mine.WaitAsync(cancellation);
+                    turn = mine;
+                }
+#endif
+            }
+        }
+        finally
+        {
+            turn?.Release();
+        }
+    }
+
+    /// <summary>Every stream that the decision looked at must still be what it was, also those that get no event (L3: a grant that is revoked on another node meanwhile stops the token).</summary>
+    private static Append AppendOf(Cause cause, StreamsRead read, IReadOnlyList<StreamEvent> events, DateTimeOffset now)
+    {
+        // In the order decided, which is the order in the log; the guards come last.
+        var written = events.GroupBy(e => e.Stream).Select(stream => new Write(stream.Key, read.Version(stream.Key), [.. stream.Select(e => e.Event)])).ToList();
+        var guards = read.Ids.Distinct().Where(id => written.TrueForAll(write => write.Stream != id)).Select(id => new Write(id, read.Version(id), []));
+        return new Append(cause, read.LastEvent?.ToString() ?? cause.Command, now, [.. written, .. guards]);
+    }
+
+    private async Task<bool> WriteWithViewsAsync(Append append, CancellationToken cancellation)
+    {
+        await using var session = store.LightweightSession();
+        return await WriteAsync(session, append, cancellation);
+    }
+
+    /// <summary>Marten's own append, for streams with an inline view: events and view in one transaction.</summary>
+    private async Task<bool> WriteAsync(IDocumentSession session, Append append, CancellationToken cancellation)
+    {
+        session.QueueOperation(new SqlOperation($"select {GrantsStore.Schema}.expect_versions(?, ?)",
+            (append.Writes.Select(write => write.Stream).ToArray(), NpgsqlDbType.Uuid), (append.Writes.Select(write => write.Expected).ToArray(), NpgsqlDbType.Bigint)));
+        foreach (var write in append.Writes.Where(write => write.Events.Count > 0))
+        {
+            var marked = write.Events.Select(object (e) => Mark(session.Events.BuildEvent(e), append)).ToArray();
+            if (write.Expected > 0) session.Events.Append(write.Stream, marked);
+            else session.Events.StartStream(EventNames.StreamOf(write.Events[0]), write.Stream, marked);
+        }
+
+        var told = Changes.Announce(session, append);
         try
         {
             await session.SaveChangesAsync(cancellation);
-            return written;
+            if (told) changes.Happened();
+            return true;
         }
-        catch (Exception lost) when (IsLostRace(lost))
+        catch (Exception lost) when (LostRaces.Include(lost))
         {
-            if (streams.Count == 1) return 0; // whoever was first has changed the stream; the next round looks again
-            var total = 0;
-            foreach (var stream in streams) total += await CommitEach([stream], decide, cancellation);
-            return total;
+            return false;
         }
     }
 
-    /// <summary>Reads streams without deciding anything: for answers that append nothing (L4).</summary>
-    public async Task<StreamsRead> Read(IReadOnlyList<Guid> streams, CancellationToken cancellation)
+    private static IEvent Mark(IEvent e, Append append)
     {
-        await using var session = store.LightweightSession();
-        return await ReadAsync(session, streams, cancellation);
-    }
-
-    private static async Task<StreamsRead> ReadAsync(IDocumentSession session, IReadOnlyList<Guid> streams, CancellationToken cancellation)
-    {
-        if (streams.Count == 0) return new StreamsRead(streams, Array.Empty<IEvent>().ToLookup(e => e.StreamId));
-        var batch = session.CreateBatchQuery();
-        var reads = streams.Distinct().Select(id => batch.Events.FetchStream(id)).ToList();
-        await batch.Execute(cancellation);
-        var events = new List<IEvent>();
-        foreach (var read in reads) events.AddRange(await read);
-        return new StreamsRead(streams, events.ToLookup(e => e.StreamId));
+        e.Timestamp = append.At;
+        e.UserName = append.Cause.Actor;
+        e.CorrelationId = append.Cause.Request;
+        e.CausationId = append.Because;
+        foreach (var (name, value) in append.Cause.Headers()) e.SetHeader(name, value);
+        return e;
     }
 
     private static async Task LockAsync(IDocumentSession session, IReadOnlyList<Guid> streams, CancellationToken cancellation)
     {
         await session.BeginTransactionAsync(cancellation);
-        // The same order as in expect_versions, so that two commits can't wait for each other.
+        // The same order as in a batch and in expect_versions, so that two commits can't wait for each other.
         await using var command = new NpgsqlCommand($"select 1 from {GrantsStore.Schema}.mt_streams where id = any($1) order by id for no key update");
         command.Parameters.Add(new NpgsqlParameter { Value = streams.ToArray() });
         await using var reader = await session.ExecuteReaderAsync(command, cancellation);
     }
 
-    private static void Append(IDocumentSession session, StreamsRead read, Cause cause, IReadOnlyList<StreamEvent> events, DateTimeOffset now)
-    {
-        var because = read.LastEvent?.ToString() ?? cause.Command;
-
-        // Every stream that the decision looked at must still be what it was, also those that get no event (L3: a grant that is
-        // revoked on another node meanwhile stops the token).
-        session.QueueOperation(new SqlOperation($"select {GrantsStore.Schema}.expect_versions(?, ?)",
-            (read.Ids.Distinct().ToArray(), NpgsqlDbType.Uuid), (read.Ids.Distinct().Select(read.Version).ToArray(), NpgsqlDbType.Bigint)));
-
-        foreach (var stream in events.GroupBy(e => e.Stream))
-        {
-            var marked = stream.Select(object (e) => Mark(session.Events.BuildEvent(e.Event), cause, because, now)).ToArray();
-            if (read.Exists(stream.Key)) session.Events.Append(stream.Key, marked);
-            else session.Events.StartStream(EventNames.StreamOf(stream.First().Event), stream.Key, marked);
-        }
-    }
-
-    private static IEvent Mark(IEvent e, Cause cause, string because, DateTimeOffset now)
-    {
-        e.Timestamp = now;
-        e.UserName = cause.Actor;
-        e.CorrelationId = cause.Request;
-        e.CausationId = because;
-        if (cause.Client is { } client) e.SetHeader(EventMetadata.Client, client.Value);
-        if (cause.Session is { } browser) e.SetHeader(EventMetadata.Session, browser.ToString("N"));
-        if (cause.Origin is { } origin) e.SetHeader(EventMetadata.Origin, origin.Value);
-        if (cause.Network is { } network) e.SetHeader(EventMetadata.Network, network);
-        return e;
-    }
-
-    /// <summary>
-    /// A stream that moved on (raised by expect_versions), unique violation (a stream or a live grant that another commit made) and
-    /// deadlock: in each case somebody else was first and nothing of ours was written.
-    /// </summary>
-    private static bool IsLostRace(Exception exception) => exception switch
-    {
-        ConcurrencyException or JasperFx.Events.ExistingStreamIdCollisionException or Marten.Exceptions.ExistingStreamIdCollisionException => true,
-        PostgresException { SqlState: GrantsStore.StreamMoved or PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.DeadlockDetected } => true,
-        { InnerException: { } inner } => IsLostRace(inner),
-        _ => false,
-    };
+#if GRANTS_SESSION_DOOR
+    private const bool SessionDoor = true;
+#else
+    private const bool SessionDoor = false;
+#endif
 }
-
-/// <summary>Every attempt at a commit was lost to others; nothing was written. Answered with 503 and <c>Retry-After</c>.</summary>
-public sealed class TooBusyException(Exception inner) : Exception("The streams are being changed too often just now.", inner);

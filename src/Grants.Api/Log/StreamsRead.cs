@@ -11,7 +11,7 @@ using JasperFx.Events;
 namespace Grants.Api.Log;
 
 /// <summary>The streams that a decision asked for, as they stood when they were read. A stream that doesn't exist folds to null.</summary>
-public sealed class StreamsRead(IReadOnlyList<Guid> ids, ILookup<Guid, IEvent> events)
+public sealed class StreamsRead(IReadOnlyList<Guid> ids, IReadOnlyDictionary<Guid, IReadOnlyList<IEvent>> events)
 {
     public Authorization? Authorization(Guid id) => Fold<Authorization, AuthorizationEvent>(id, Domain.Authorizations.Authorization.Evolve);
 
@@ -28,9 +28,7 @@ public sealed class StreamsRead(IReadOnlyList<Guid> ids, ILookup<Guid, IEvent> e
     public Catalogue? Catalogue(Guid id) => Fold<Catalogue, CatalogueEvent>(id, Domain.Catalogues.Catalogue.Evolve);
 
     /// <summary>The version that a stream had; 0 when it didn't exist.</summary>
-    internal long Version(Guid id) => events[id].LastOrDefault()?.Version ?? 0;
-
-    internal bool Exists(Guid id) => events.Contains(id);
+    internal long Version(Guid id) => Newest(id)?.Version ?? 0;
 
     /// <summary>Every stream that was asked for, in the order of asking.</summary>
     internal IReadOnlyList<Guid> Ids => ids;
@@ -39,7 +37,11 @@ public sealed class StreamsRead(IReadOnlyList<Guid> ids, ILookup<Guid, IEvent> e
     internal StreamsRead Only(Guid id) => new([id], events);
 
     /// <summary>The newest event of the first stream named: what led here.</summary>
-    internal Guid? LastEvent => ids.Count > 0 ? events[ids[0]].LastOrDefault()?.Id : null;
+    internal Guid? LastEvent => ids.Count > 0 ? Newest(ids[0])?.Id : null;
+
+    // Not simply the last one: endings from before the part that was read come after it.
+    // A stream that a decision begins without having asked for it must be new.
+    private IEvent? Newest(Guid id) => events.GetValueOrDefault(id)?.MaxBy(e => e.Version);
 
     private TState? Fold<TState, TEvent>(Guid id, Func<TState?, Guid, TEvent, TState?> evolve) where TState : class
     {

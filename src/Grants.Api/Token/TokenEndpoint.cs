@@ -5,6 +5,7 @@ using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Signing;
+using Grants.Domain.AccessGrants;
 using Grants.Domain.Authorizations;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -44,17 +45,12 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     {
         if (handles.OpenCode(ask.Code.Expose()) is not { } code) return new OAuthErrorResult(UnknownCode);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
+        var owner = await lookups.OwnerOfAsync(code.Grant, http.RequestAborted);
         Authorization? authorization = null;
-        var active = false;
-        var decision = await log.Commit(await CauseOf(http, client, code.Grant),
-            async (query, cancellation) =>
-            {
-                active = await Lookups.IsOwnerActiveAsync(query, code.Grant, cancellation);
-                return [code.Authorization, code.Grant, code.Family];
-            },
-            (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), active ? streams.Grant(code.Grant) : null, streams.Family(code.Family),
-                new(client, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer), now),
-            http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session);
+        var decision = await log.Commit(await CauseOf(http, client, owner), [code.Authorization, code.Grant, code.Family],
+            (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), GrantOf(streams, code.Grant, owner), streams.Family(code.Family),
+                new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer), now),
+            http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner));
         return await Answer(http, client, decision, authorization);
     }
 
@@ -62,15 +58,11 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     {
         if (handles.OpenRefresh(ask.Token.Expose()) is not { } token) return new OAuthErrorResult(UnknownToken);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
-        var active = false;
-        var decision = await log.Commit(await CauseOf(http, client, token.Grant),
-            async (query, cancellation) =>
-            {
-                active = await Lookups.IsOwnerActiveAsync(query, token.Grant, cancellation);
-                return [token.Family, token.Grant];
-            },
-            (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), active ? streams.Grant(token.Grant) : null, new(client, token.Generation, ask.Scopes, catalogue, settings.Issuer), now),
-            http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session);
+        var owner = await lookups.OwnerOfAsync(token.Grant, http.RequestAborted);
+        var decision = await log.Commit(await CauseOf(http, client, owner), [token.Family, token.Grant],
+            (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), GrantOf(streams, token.Grant, owner),
+                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer), now),
+            http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session, reliesOn: ReliedOn(client, owner));
         return await Answer(http, client, decision, null);
     }
 
@@ -78,16 +70,27 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     {
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var family = Guid.CreateVersion7(clock.GetUtcNow());
-        var decision = await log.Commit(await CauseOf(http, client, null), [], (_, now) => IssueClientToken.Decide(new(client, ask.Scopes, family, catalogue, settings.Issuer), now), http.RequestAborted);
+        var decision = await log.Commit(await CauseOf(http, client, null), [],
+            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
         return await Answer(http, client, decision, null);
     }
+
+    /// <summary>
+    /// The client was found in memory and the person is no part of the handle, but nothing may come of a suspended one: their streams
+    /// are read with the others and compared in the commit, so that a suspension on another node stops a token at once (E14, T23).
+    /// </summary>
+    private static IReadOnlyList<Guid> ReliedOn(Client client, SubjectId? owner) => owner is { } person ? [client.Id, person.Value] : [client.Id];
+
+    /// <summary>The grant, as far as its person may still use the account: a suspended one keeps its grants, but nothing comes of them.</summary>
+    private static Grant? GrantOf(StreamsRead streams, Guid grant, SubjectId? owner) =>
+        owner is { } person && streams.Subject(person.Value) is { IsActive: true } ? streams.Grant(grant) : null;
 
     /// <summary>
     /// A confidential client calls from its own server, a public one from the person's device: there the origin is that person's data
     /// and is sealed under that person's key.
     /// </summary>
-    private async Task<Cause> CauseOf(HttpContext http, Client client, Guid? grant) => await causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId,
-        subject: grant is { } id && !client.Metadata.IsConfidential ? await lookups.OwnerOfAsync(id, http.RequestAborted) : null);
+    private Task<Cause> CauseOf(HttpContext http, Client client, SubjectId? owner) => causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId,
+        subject: client.Metadata.IsConfidential ? null : owner);
 
     /// <summary>Runs after the commit and only then signs: nothing leaves that the log doesn't know (L1).</summary>
     private async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization)
@@ -118,7 +121,7 @@ public sealed class TokenResponse(SignedTokens tokens, string? refreshToken) : I
         return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, "Bearer", tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken), httpContext.RequestAborted);
     }
 
-    private sealed record Body(
+    internal sealed record Body(
         [property: JsonPropertyName("access_token")] string AccessToken,
         [property: JsonPropertyName("token_type")] string TokenType,
         [property: JsonPropertyName("expires_in")] int ExpiresInSeconds,

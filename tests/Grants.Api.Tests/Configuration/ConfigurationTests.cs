@@ -22,6 +22,7 @@ public sealed class ConfigurationTests(AppFixture app) : IClassFixture<AppFixtur
     [Fact]
     public async Task Applying_the_same_again_appends_nothing()
     {
+        await ApplyAsync(DeclaredConfiguration.Read(TestConfiguration.File)); // another test may have changed something
         var position = await app.PositionAsync();
         Assert.Empty(await ApplyAsync(DeclaredConfiguration.Read(TestConfiguration.File)));
         Assert.Equal(position, await app.PositionAsync());

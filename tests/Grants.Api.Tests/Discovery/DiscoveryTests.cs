@@ -1,8 +1,12 @@
 using System.Net;
 using System.Text.Json.Nodes;
+using Grants.Api.Discovery;
+using Grants.Api.Http;
+using Grants.Api.Signing;
 using Grants.Api.Tests.Http;
 using Grants.Domain.Keys;
 using Grants.Testing;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Grants.Api.Tests.Discovery;
 
@@ -269,6 +273,18 @@ public sealed class DiscoveryTests(AppFixture app)
             Assert.Equal(HttpStatusCode.OK, (await http.UserInfoAsync(tokens.AccessToken)).StatusCode);
             Assert.Equal(HttpStatusCode.Unauthorized, (await http.UserInfoAsync("wrong")).StatusCode);
         });
+    }
+
+    [Fact]
+    public async Task A_document_is_written_once_for_what_it_says()
+    {
+        var documents = app.Services.GetRequiredService<PublicDocuments>();
+        var catalogue = await app.Services.GetRequiredService<Lookups>().CatalogueAsync(default);
+        Assert.Same(documents.MetadataOf(catalogue), documents.MetadataOf(catalogue));
+        Assert.NotEqual(documents.MetadataOf(catalogue), documents.MetadataOf(catalogue with { Scopes = [] }));
+        var keys = await app.Services.GetRequiredService<KeyRing>().PublishedAsync(default);
+        Assert.Same(documents.KeySetOf(keys), documents.KeySetOf(keys));
+        Assert.NotEqual(documents.KeySetOf(keys), documents.KeySetOf([keys[0]]));
     }
 
     private async Task<JsonObject> MetadataAsync() => JsonNode.Parse((await app.NewVisitor().GetAsync(Documents[0])).Body)!.AsObject();

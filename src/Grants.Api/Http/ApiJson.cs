@@ -1,0 +1,14 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Grants.Api.Authorize;
+using Grants.Api.Token;
+
+namespace Grants.Api.Http;
+
+/// <summary>How the bodies and sealed texts of every request are written and read, worked out when this is compiled.</summary>
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
+[JsonSerializable(typeof(TokenResponse.Body), TypeInfoPropertyName = "TokenBody")]
+[JsonSerializable(typeof(OAuthErrorResult.Body), TypeInfoPropertyName = "ErrorBody")]
+[JsonSerializable(typeof(Causes.Origin))]
+[JsonSerializable(typeof(PrivateParameters))]
+internal sealed partial class ApiJson : JsonSerializerContext;

@@ -1,0 +1,166 @@
+using System.Collections.Concurrent;
+using System.Threading.Channels;
+using Grants.Domain.TokenFamilies;
+using Grants.Projections;
+using JasperFx.Events;
+using Marten;
+using Microsoft.Extensions.Caching.Memory;
+using Npgsql;
+using NpgsqlTypes;
+using Weasel.Storage;
+
+namespace Grants.Api.Log;
+
+/// <summary>A stream to read.</summary>
+/// <param name="EndingsSince">
+/// For a token family whose access tokens' ends matter: also bring the endings after this version, though they lie before the newest
+/// rotation. A token's end always comes after its issue.
+/// </param>
+public readonly record struct StreamToRead(Guid Id, long EndingsSince = long.MaxValue);
+
+/// <summary>
+/// Reads streams for all requests that wait, in one query. Long token families are read from their newest event on that carries the
+/// state (L8). What was read before is kept for a while, and only newer events are fetched: each read still asks the database, so
+/// nothing that it answers is stale (E14).
+/// </summary>
+public sealed class StreamLoader : IAsyncDisposable
+{
+    private const int MaxStreams = 512;
+    private const string Events = $"{GrantsStore.Schema}.mt_events";
+    private static readonly string[] Carrying = [EventNames.All[typeof(TokenFamilyEvent.RefreshTokenIssued)], EventNames.All[typeof(TokenFamilyEvent.RefreshTokenRotated)]];
+    private static readonly string[] Endings = [.. ((Type[])[typeof(TokenFamilyEvent.AccessTokenExpired), typeof(TokenFamilyEvent.AccessTokensExpired), typeof(TokenFamilyEvent.AccessTokenRevoked)]).Select(type => EventNames.All[type])];
+
+    private readonly NpgsqlDataSource _database;
+    private readonly IDocumentStore _store;
+    private readonly IQuerySession _session;
+    private readonly ISelector<IEvent> _selector;
+    private readonly string _tails, _endings, _tokens;
+    private readonly Channel<Ask> _asks = Channel.CreateUnbounded<Ask>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = 200_000 });
+    private readonly Task _loop;
+
+    public StreamLoader(IDocumentStore store, LogDataSource database)
+    {
+        _store = store;
+        _database = database.Value;
+        _session = store.QuerySession();
+        var storage = ((Marten.Internal.IMartenSession)_session).EventStorage();
+        _selector = (ISelector<IEvent>)storage;
+        var columns = string.Join(", ", storage.SelectFields().Select(column => "d." + column));
+        _tails = $"""
+            select {columns} from unnest($1, $2) u(id, known) cross join lateral (
+                select * from {Events} e where e.stream_id = u.id and e.version > u.known
+                    and e.version >= case when u.known > 0 then 0 else coalesce((select t.version from {Events} t where t.stream_id = u.id and t.type = any($3) order by t.version desc limit 1), 0) end
+            ) d order by d.stream_id, d.version
+            """;
+        _endings = $"select {columns} from unnest($1, $2) u(id, since) join {Events} d on d.stream_id = u.id and d.version > u.since and d.type = any($3)";
+        _tokens = $"""
+            select {columns} from unnest($1, $2) u(id, number) join {Events} d on d.stream_id = u.id
+                and d.type = '{GrantsStore.RevokedToken}' and (d.data ->> 'number')::int = u.number
+            """;
+        _loop = Task.Run(LoopAsync);
+    }
+
+    /// <summary>The streams as they stand now.</summary>
+    /// <param name="token">An access token whose own revocation matters, although it may lie before the newest rotation of its family.</param>
+    public Task<StreamsRead> ReadAsync(IReadOnlyList<Guid> streams, AccessTokenId? token, CancellationToken cancellation) =>
+        ReadAsync([.. streams.Select(id => new StreamToRead(id))], token, cancellation);
+
+    public async Task<StreamsRead> ReadAsync(IReadOnlyList<StreamToRead> streams, AccessTokenId? token, CancellationToken cancellation)
+    {
+        var ids = streams.Select(stream => stream.Id).Distinct().ToArray();
+        if (ids.Length == 0) return new StreamsRead(ids, new Dictionary<Guid, IReadOnlyList<IEvent>>());
+        var ask = new Ask(ids, [.. streams.Where(stream => stream.EndingsSince < long.MaxValue)], token);
+        _asks.Writer.TryWrite(ask);
+        return await ask.Done.Task.WaitAsync(cancellation);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _asks.Writer.TryComplete();
+        await _loop;
+        await _session.DisposeAsync();
+        _known.Dispose();
+    }
+
+    private async Task LoopAsync()
+    {
+        var asks = new List<Ask>();
+        while (await _asks.Reader.WaitToReadAsync())
+        {
+            var streams = 0;
+            while (streams < MaxStreams && _asks.Reader.TryRead(out var ask))
+            {
+                asks.Add(ask);
+                streams += ask.Ids.Length;
+            }
+
+            try
+            {
+                var read = await QueryAsync(asks);
+                foreach (var ask in asks) ask.Done.TrySetResult(new StreamsRead(ask.Ids, read));
+            }
+            catch (Exception e)
+            {
+                foreach (var ask in asks) ask.Done.TrySetException(e);
+            }
+
+            asks.Clear();
+        }
+    }
+
+    private async Task<IReadOnlyDictionary<Guid, IReadOnlyList<IEvent>>> QueryAsync(List<Ask> asks)
+    {
+        var ids = asks.SelectMany(ask => ask.Ids).Distinct().ToArray();
+        var known = new Dictionary<Guid, IReadOnlyList<IEvent>>(ids.Length);
+        foreach (var id in ids) known[id] = _known.TryGetValue(id, out IReadOnlyList<IEvent>? events) ? events! : [];
+        var since = asks.SelectMany(ask => ask.Since).ToList();
+        var tokens = asks.Select(ask => ask.Token).OfType<AccessTokenId>().Distinct().ToList();
+
+        await using var connection = await _database.OpenConnectionAsync();
+        await using var batch = new NpgsqlBatch(connection);
+        Add(_tails, (ids, NpgsqlDbType.Uuid), (ids.Select(id => known[id] is { Count: > 0 } events ? events[^1].Version : 0).ToArray(), NpgsqlDbType.Bigint), (Carrying, NpgsqlDbType.Text));
+        if (since.Count > 0) Add(_endings, (since.Select(stream => stream.Id).ToArray(), NpgsqlDbType.Uuid), (since.Select(stream => stream.EndingsSince).ToArray(), NpgsqlDbType.Bigint), (Endings, NpgsqlDbType.Text));
+        if (tokens.Count > 0) Add(_tokens, (tokens.Select(token => token.Family).ToArray(), NpgsqlDbType.Uuid), (tokens.Select(token => token.Number).ToArray(), NpgsqlDbType.Integer));
+
+        var fresh = new List<IEvent>();
+        var earlier = new List<IEvent>();
+        await using (var reader = await batch.ExecuteReaderAsync())
+        {
+            while (await reader.ReadAsync()) fresh.Add(_selector.Resolve(reader));
+            while (await reader.NextResultAsync())
+            {
+                while (await reader.ReadAsync()) earlier.Add(_selector.Resolve(reader));
+            }
+        }
+
+        foreach (var stream in fresh.GroupBy(e => e.StreamId)) known[stream.Key] = Remember(stream.Key, [.. known[stream.Key], .. stream]);
+
+        // After the tail, which tells the family: from then on a fold takes in the end of a token whenever it comes.
+        foreach (var ending in earlier.GroupBy(e => e.StreamId))
+        {
+            if (known[ending.Key] is { Count: > 0 } tail) known[ending.Key] = [.. tail, .. ending.Where(e => e.Version < tail[0].Version).DistinctBy(e => e.Version)];
+        }
+
+        return known;
+
+        void Add(string sql, params (Array Values, NpgsqlDbType Elements)[] parameters)
+        {
+            var command = new NpgsqlBatchCommand(sql);
+            foreach (var (values, elements) in parameters) command.Parameters.Add(new NpgsqlParameter { Value = values, NpgsqlDbType = NpgsqlDbType.Array | elements });
+            batch.BatchCommands.Add(command);
+        }
+    }
+
+    private IReadOnlyList<IEvent> Remember(Guid id, List<IEvent> events)
+    {
+        var carrying = events.FindLastIndex(e => e.Data is TokenFamilyEvent.RefreshTokenIssued or TokenFamilyEvent.RefreshTokenRotated);
+        if (carrying > 0) events.RemoveRange(0, carrying);
+        return _known.Set<IReadOnlyList<IEvent>>(id, events, new MemoryCacheEntryOptions { Size = events.Count, AbsoluteExpirationRelativeToNow = TimeSpan.FromMinutes(5) });
+    }
+
+    private sealed record Ask(Guid[] Ids, IReadOnlyList<StreamToRead> Since, AccessTokenId? Token)
+    {
+        public TaskCompletionSource<StreamsRead> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+}
