@@ -1,6 +1,7 @@
 # Parts of a benchmark: a PostgreSQL, servers on it, people and tokens in them, load, and what it cost. Sourced, not run.
 # Settings: BENCH_DATA (temporary folder), BENCH_PORT (first of ten ports), BENCH_CONNECTIONS, BENCH_PEOPLE, BENCH_FAMILIES,
 # BENCH_GRANTS (a folder with our server already published), BENCH_QUIET (seconds to wait at most until a server has come to rest).
+# shellcheck shell=bash disable=SC1090,SC1091,SC2034,SC2046,SC2154 # variables cross between the files; lists of process ids are meant to split
 bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$bench/.." && pwd)
 source "$root/eng/need.sh"
@@ -30,6 +31,7 @@ need_bench() {
     need_postgresql
     command -v psql >/dev/null || install_package psql postgresql-client "psql has to be on the PATH."
     command -v wrk >/dev/null || install_package wrk wrk "https://github.com/wg/wrk"
+    command -v curl >/dev/null || install_package curl curl ""
     command -v node >/dev/null || missing "Node.js" "Version 20 or newer."
 }
 
@@ -53,7 +55,7 @@ start_postgres() { # the settings are the same for everybody; what isn't named h
         chown postgres "$pg"
     fi
     (
-        cd "$pg"
+        cd "$pg" || exit 1
         install -m 600 /dev/null password && printf '%s\n' "$PGPASSWORD" >password
         [[ $(id -u) != 0 ]] || chown postgres password
         as_postgres "$(pg_program initdb)" -D "$pg/data" -U postgres --pwfile="$pg/password" -A scram-sha-256 -E UTF8 --locale=C >"$run/log/initdb.log"
@@ -117,6 +119,12 @@ publish_grants() { # folder, build properties…
 build_servers() { # servers…
     local server
     local -A published=()
+    # This one waits for the network most of the time.
+    if [[ " $* " == *" oidc-provider"* && ! -d $bench/baselines/oidc-provider/node_modules ]]; then
+        say "Installing oidc-provider…"
+        (cd "$bench/baselines/oidc-provider" && npm ci --no-audit --no-fund) >"$run/log/npm.log" 2>&1 &
+        published[oidc-provider]=$!
+    fi
     for server in grants-sign-only grants-session-door grants openiddict openiddict-sha256 oidc-provider oidc-provider-pg; do
         [[ " $* " == *" $server "* ]] || continue
         case $server in
@@ -131,8 +139,8 @@ build_servers() { # servers…
                     >"$run/log/publish-openiddict.log" 2>&1 || drop "$server" "it doesn't build, see $run/log/publish-openiddict.log"
                 ;;
             oidc-provider*)
-                [[ -d $bench/baselines/oidc-provider/node_modules ]] || (cd "$bench/baselines/oidc-provider" && npm ci --no-audit --no-fund) >"$run/log/npm.log" 2>&1 \
-                    || drop "$server" "its packages don't install, see $run/log/npm.log"
+                [[ -z ${published[oidc-provider]:-} ]] || wait "${published[oidc-provider]}" || true
+                [[ -d $bench/baselines/oidc-provider/node_modules/oidc-provider ]] || drop "$server" "its packages don't install, see $run/log/npm.log"
                 ;;
         esac
     done
@@ -274,7 +282,7 @@ cpu_of() {
     [[ -n $1 ]] || { echo 0; return; }
     local each files=()
     for each in $(family "$1"); do files+=("/proc/$each/stat"); done
-    cat "${files[@]}" 2>/dev/null | awk -v root="$1" '{ id = $1; sub(/^.*\) /, ""); sum += $12 + $13; if (id == root) sum += $14 + $15 } END { print sum + 0 }'
+    { cat "${files[@]}" 2>/dev/null || true; } | awk -v root="$1" '{ id = $1; sub(/^.*\) /, ""); sum += $12 + $13; if (id == root) sum += $14 + $15 } END { print sum + 0 }'
 }
 
 # CPU time that anything on the machine used, in ticks (user, nice, system, irq, softirq, steal).
@@ -284,7 +292,7 @@ rss_of() { # MB, all processes
     [[ -n $1 ]] || { echo 0; return; }
     local each files=()
     for each in $(family "$1"); do files+=("/proc/$each/status"); done
-    cat "${files[@]}" 2>/dev/null | awk '/^VmRSS/{ sum += $2 } END { printf "%.0f", sum / 1024 }'
+    { cat "${files[@]}" 2>/dev/null || true; } | awk '/^VmRSS/{ sum += $2 } END { printf "%.0f", sum / 1024 }'
 }
 
 # Waits until server and database have come to rest: views that lag behind the log, autovacuum. They may use 4 % of a core.
@@ -322,7 +330,6 @@ drive() { # server, scenario, seconds, what is read of answers (all or status)
     drive_duration=$duration_us
     requests=$good errors=$((bad > status_errors ? bad : status_errors))
     errors=$((errors + socket_errors + timeouts))
-    ((requests > 0)) || errors=$((errors + 1))
 }
 
 drive_pgbench() { # server, scenario, seconds
@@ -351,22 +358,23 @@ measure() { # round, server, scenario, seconds
     local server=$2 scenario=$3 pid=${pids[$2]:-} check=all rest=yes database=${2//-/_}
     case $scenario in discovery | jwks) check=status ;; esac
     [[ $server != oidc-provider ]] || database=postgres
-    local wal disk cpu_server cpu_db cpu_all later
+    local wal disk cpu_server cpu_db cpu_all wall later
     wal=$(sql postgres "select pg_current_wal_lsn()") disk=$(sql "$database" "select pg_database_size('$database')")
-    cpu_server=$(cpu_of "$pid") cpu_db=$(cpu_of "$postmaster") cpu_all=$(cpu_of_all)
+    cpu_server=$(cpu_of "$pid") cpu_db=$(cpu_of "$postmaster") cpu_all=$(cpu_of_all) wall=${EPOCHREALTIME/[.,]/}
     drive "$server" "$scenario" "$4" "$check"
-    cpu_all=$(($(cpu_of_all) - cpu_all)) cpu_server=$(($(cpu_of "$pid") - cpu_server)) cpu_db=$(($(cpu_of "$postmaster") - cpu_db))
+    wall=$((${EPOCHREALTIME/[.,]/} - wall)) cpu_all=$(($(cpu_of_all) - cpu_all)) cpu_server=$(($(cpu_of "$pid") - cpu_server)) cpu_db=$(($(cpu_of "$postmaster") - cpu_db))
     local rss
     rss=$(rss_of "$pid")
+    if ((requests == 0 && errors == 0)); then errors=1 sample="no answer at all"; fi
     later=$(($(cpu_of "$pid") + $(cpu_of "$postmaster")))
     await_quiet "$server" || rest=no
     later=$(($(cpu_of "$pid") + $(cpu_of "$postmaster") - later))
     wal=$(sql postgres "select pg_current_wal_lsn() - '$wal'::pg_lsn") disk=$(($(sql "$database" "select pg_database_size('$database')") - disk))
     awk -v OFS='\t' -v round="$1" -v server="$server" -v scenario="$scenario" -v us="$drive_duration" -v n="$requests" -v p50="$p50_us" -v p99="$p99_us" -v tick=$((1000000 / ticks)) \
-        -v s="$cpu_server" -v d="$cpu_db" -v l="$later" -v c="$client_cpu" -v a="$cpu_all" -v cores="$cores" -v rss="$rss" -v wal="$wal" -v disk="$disk" -v e="$errors" -v rest="$rest" -v sample="${sample//\\/\\\\}" '
+        -v s="$cpu_server" -v d="$cpu_db" -v l="$later" -v c="$client_cpu" -v a="$cpu_all" -v cores="$cores" -v wall="$wall" -v rss="$rss" -v wal="$wal" -v disk="$disk" -v e="$errors" -v rest="$rest" -v sample="${sample//\\/\\\\}" '
         BEGIN {
             m = n > 0 ? n : 1
-            other = (a * tick - s * tick - d * tick - c) / us / cores * 100
+            other = (a * tick - s * tick - d * tick - c) / wall / cores * 100
             gsub(/\t/, " ", sample)
             print round, server, scenario, sprintf("%.2f", us / 1e6), n, sprintf("%.1f", n / us * 1e6), sprintf("%.2f", p50 / 1000), sprintf("%.2f", p99 / 1000),
                 sprintf("%.1f", s * tick / m), sprintf("%.1f", d * tick / m), sprintf("%.1f", l * tick / m), sprintf("%.1f", c / m), sprintf("%.1f", other < 0 ? 0 : other),

@@ -2,14 +2,16 @@
 # Measures our server and others on this machine, with the same load, in the same run. See bench/README.md.
 #   bench/run.sh [--short] [--servers a,b] [--scenarios a,b] [--rounds N] [--seconds N] [--warm-up N]
 set -euo pipefail
+# shellcheck disable=SC1091,SC2154
 source "$(dirname "$0")/lib.sh"
 
-rounds=5 seconds=10 warm=15 before=2 servers=() scenarios=()
+rounds=5 seconds=10 warm=15 before=2 short=0 servers=() scenarios=()
 while (($# > 0)); do
     case $1 in
         --short)
-            rounds=1 seconds=1 warm=0 before=0
-            export BENCH_PEOPLE=${BENCH_PEOPLE:-4} BENCH_FAMILIES=${BENCH_FAMILIES:-160} BENCH_QUIET=${BENCH_QUIET:-2}
+            rounds=1 seconds=1 warm=0 before=0 short=1
+            ((${#servers[@]} > 0)) || servers=(postgres-32 grants openiddict oidc-provider oidc-provider-pg)
+            export BENCH_CONNECTIONS=${BENCH_CONNECTIONS:-8} BENCH_PEOPLE=${BENCH_PEOPLE:-4} BENCH_FAMILIES=${BENCH_FAMILIES:-128} BENCH_QUIET=${BENCH_QUIET:-0}
             ;;
         --rounds) rounds=$2; shift ;;
         --seconds) seconds=$2; shift ;;
@@ -65,7 +67,15 @@ turn() { # round, server, scenario
     sql postgres checkpoint
     local first=$before
     (($1 > 1)) || first=$((warm + before))
-    if ((first > 0)); then
+    if ((short)); then
+        # Without a warm-up the first answer may take longer than the measurement.
+        for _ in 1 2 3 4 5; do
+            drive "$2" "$3" 1 all
+            ((requests == 0 && errors == 0)) || break
+        done
+        ((errors == 0)) || { say "!!! INVALID: $2 $3: $errors unexpected answers. ${sample:+First: $sample}"; failed=1; }
+        prepare "$2" "$3"
+    elif ((first > 0)); then
         drive "$2" "$3" "$first" all
         ((errors == 0)) || { say "!!! INVALID (warming up): $2 $3: $errors unexpected answers. ${sample:+First: $sample}"; failed=1; }
         prepare "$2" "$3"

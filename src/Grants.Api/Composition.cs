@@ -70,7 +70,7 @@ public static class Composition
         .AddSingleton(provider => KeyEncryptionKey.Load(provider.GetRequiredService<Settings>()))
         .AddSingleton<KeyVault>()
         .AddSingleton<PersonalData>()
-        .AddSingleton(provider => Task.Run(() => SealedHandles.LoadAsync(provider.GetRequiredService<KeyVault>())).GetAwaiter().GetResult())
+        .AddSingleton<SealedHandles>()
         .AddSingleton<LogDataSource>()
         .AddSingleton<StreamLoader>()
         .AddSingleton<LogWriter>()
@@ -170,6 +170,9 @@ public static class Composition
         builder.Host.UseWolverine(options =>
         {
             options.ApplicationAssembly = typeof(Program).Assembly;
+#if GENERATED_AHEAD
+            options.CodeGeneration.TypeLoadMode = JasperFx.CodeGeneration.TypeLoadMode.Static; // what eng/publish.sh made: no compiler in the program
+#endif
             options.Durability.Mode = settings.SingleNode ? DurabilityMode.Solo : DurabilityMode.Balanced;
             // The defaults leave a dead node's views standing for a minute.
             options.Durability.HealthCheckPollingTime = TimeSpan.FromSeconds(4);

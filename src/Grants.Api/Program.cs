@@ -27,7 +27,8 @@ try
     app.UseOneBodyLengthOnly();
     app.UseKnownHostsOnly(settings);
     app.UseAuthentication();
-    app.MapWolverineEndpoints();
+    // Code made ahead makes every endpoint here, and with it all that they use: a command that needs none of it shall not start a database.
+    if (!isCommand || args[0] == "codegen") app.MapWolverineEndpoints();
 
     // The library has a command of that name which would rebuild the inline views as well, under the eyes of running decisions.
     string[] command = args is ["projections", "rebuild", .. var rest] ? ["views", "rebuild", .. rest] : args;

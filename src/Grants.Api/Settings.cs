@@ -1,3 +1,5 @@
+using Grants.Api.Log;
+
 namespace Grants.Api;
 
 /// <summary>The server's settings: environment (<c>Grants__Issuer</c>), appsettings.json or command line. The README lists them all.</summary>
@@ -48,6 +50,7 @@ public sealed class Settings
     public static Settings From(IConfiguration configuration, IHostEnvironment environment, bool command)
     {
         var development = environment.IsDevelopment();
+        if (Benchmark.IsBenchmark && !development) throw new SettingsException("This is a build for benchmarks. Build without GrantsSignOnly and GrantsSessionDoor.");
         var issuer = configuration["Grants:Issuer"] ?? (development ? "http://localhost:5100" : null)
             ?? throw new SettingsException("The issuer is not set. Set Grants__Issuer to the https address that people and apps will use.");
         if (!Uri.TryCreate(issuer, UriKind.Absolute, out var uri) || uri.Query.Length > 0 || uri.Fragment.Length > 0 || uri.Scheme is not ("https" or "http")

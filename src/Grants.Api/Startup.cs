@@ -6,12 +6,11 @@ using Grants.Api.Signing;
 namespace Grants.Api;
 
 /// <summary>Makes an empty database ready before the first request: keys, then the declared configuration. On a filled one it changes nothing.</summary>
-public sealed class Startup(IServiceProvider services, KeyRing ring, ConfigurationApplier applier, Settings settings) : IHostedService
+public sealed class Startup(SealedHandles handles, KeyRing ring, ConfigurationApplier applier, Settings settings) : IHostedService
 {
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        // Resolved here so that no request has to wait for it, and so that a wrong key-encryption key stops the start.
-        services.GetRequiredService<SealedHandles>();
+        handles.Load(); // a wrong key-encryption key stops the start
         await ring.ProvideAsync(new Cause(Cause.System("start"), "start", "start"), cancellationToken);
         if (settings.Config is { } file)
         {

@@ -38,7 +38,7 @@ public static class GrantsStore
     public static readonly string RevokedToken = EventNames.All[typeof(TokenFamilyEvent.AccessTokenRevoked)];
 
     /// <summary>The names of the asynchronous views, as the daemon and the command line know them.</summary>
-    public static readonly IReadOnlyList<string> AsyncViews = [CurrentGrantsTable.Name, CurrentTokensTable.Name, DeadlinesTable.Name];
+    public static readonly IReadOnlyList<string> AsyncViews = [CurrentGrantsTable.ViewName, CurrentTokensTable.ViewName, DeadlinesTable.ViewName];
 
     public static void Configure(StoreOptions options)
     {
@@ -64,9 +64,9 @@ public static class GrantsStore
         options.Projections.Add(new SigningKeyStream(), ProjectionLifecycle.Inline);
         options.Projections.Add(new CatalogueStream(), ProjectionLifecycle.Inline);
 
-        AddView(options, new CurrentGrantsTable(), CurrentGrantsTable.Name, CurrentGrantsTable.Definition());
-        AddView(options, new CurrentTokensTable(), CurrentTokensTable.Name, CurrentTokensTable.Definition());
-        AddView(options, new DeadlinesTable(), DeadlinesTable.Name, DeadlinesTable.Definition());
+        AddView(options, new CurrentGrantsTable(), CurrentGrantsTable.Rows.Definition());
+        AddView(options, new CurrentTokensTable(), CurrentTokensTable.Rows.Definition());
+        AddView(options, new DeadlinesTable(), DeadlinesTable.Rows.Definition());
 
         options.Storage.ExtendedSchemaObjects.Add(VaultTable());
         options.Storage.ExtendedSchemaObjects.Add(ExpectVersions());
@@ -74,9 +74,10 @@ public static class GrantsStore
 
     internal static PostgresqlObjectName TableNamed(string name) => new(Schema, name, SchemaUtils.IdentifierUsage.General);
 
-    private static void AddView(StoreOptions options, Marten.Events.Projections.IProjection view, string name, Table table)
+    /// <summary>A view that the daemon keeps behind the log. It gets the events of the types that it names; the others aren't even loaded for it.</summary>
+    private static void AddView<TView>(StoreOptions options, TView view, Table table) where TView : ProjectionBase, Marten.Events.Projections.IProjection
     {
-        options.Projections.Add(view, ProjectionLifecycle.Async, name, asyncOptions =>
+        options.Projections.Add(view, ProjectionLifecycle.Async, view.Name, asyncOptions =>
         {
             asyncOptions.BatchSize = 2000;
             asyncOptions.DeleteDataInTableOnTeardown(table.Identifier.QualifiedName);

@@ -16,6 +16,7 @@ namespace Grants.Projections;
 public sealed class RowTable<TRow>(string name, Func<DbDataReader, TRow> read)
 {
     private readonly List<Column> _columns = [];
+    private readonly List<IndexDefinition> _indexes = [];
 
     private sealed record Column(string Name, string SqlType, NpgsqlDbType Type, bool Key, bool Null, Func<IReadOnlyCollection<TRow>, Array> Values);
 
@@ -29,9 +30,16 @@ public sealed class RowTable<TRow>(string name, Func<DbDataReader, TRow> read)
 
     public RowTable<TRow> MayHave<T>(string column, Func<TRow, T> value) => Add(column, value, key: false, mayBeNull: true);
 
+    /// <summary>A further index.</summary>
+    /// <param name="where">The rows that stand in it; null for all.</param>
+    public RowTable<TRow> Index(string[] columns, string? where = null)
+    {
+        _indexes.Add(new IndexDefinition($"{name}_{columns[0]}") { Columns = columns, Predicate = where });
+        return this;
+    }
+
     /// <summary>What Weasel creates the table from.</summary>
-    /// <param name="indexes">The columns of each further index.</param>
-    public Table Definition(params string[][] indexes)
+    public Table Definition()
     {
         var table = new Table(GrantsStore.TableNamed(name));
         foreach (var column in _columns)
@@ -41,7 +49,7 @@ public sealed class RowTable<TRow>(string name, Func<DbDataReader, TRow> read)
             else if (!column.Null) added.NotNull();
         }
 
-        foreach (var index in indexes) table.Indexes.Add(new IndexDefinition($"{name}_{index[0]}") { Columns = index });
+        foreach (var index in _indexes) table.Indexes.Add(index);
         return table;
     }
 

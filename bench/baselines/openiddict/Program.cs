@@ -35,7 +35,7 @@ builder.Services.AddOpenIddict()
         options.AllowAuthorizationCodeFlow().RequireProofKeyForCodeExchange().AllowRefreshTokenFlow().AllowClientCredentialsFlow();
         options.RegisterScopes(Scopes.Profile, Scopes.OfflineAccess, "balances");
         options.SetIssuer(Setting("ISSUER"));
-        options.AddEphemeralEncryptionKey().AddSigningKey(new ECDsaSecurityKey(ECDsa.Create(ECCurve.NamedCurves.nistP256)));
+        options.AddEncryptionKey(new SymmetricSecurityKey(RandomNumberGenerator.GetBytes(32))).AddSigningKey(new ECDsaSecurityKey(ECDsa.Create(ECCurve.NamedCurves.nistP256)));
         options.DisableAccessTokenEncryption();
         options.UseAspNetCore().EnableAuthorizationEndpointPassthrough().EnableTokenEndpointPassthrough().EnableUserInfoEndpointPassthrough()
             .DisableTransportSecurityRequirement();

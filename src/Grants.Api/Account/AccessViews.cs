@@ -19,12 +19,27 @@ public sealed class AccessViews(NpgsqlDataSource database, TimeProvider clock)
         GrantsAsync("where subject = $1", [subject.ToString()], cancellation);
 
     /// <summary>Grants by a condition of ours with its parameters, newest first.</summary>
-    public Task<IReadOnlyList<CurrentGrant>> GrantsAsync(string where, object[] parameters, CancellationToken cancellation) =>
-        CurrentGrantsTable.Rows.ReadAsync(database, $"{where} order by created_at desc, id", parameters, cancellation);
+    public async Task<IReadOnlyList<CurrentGrant>> GrantsAsync(string where, object[] parameters, CancellationToken cancellation)
+    {
+        var grants = await CurrentGrantsTable.Rows.ReadAsync(database, $"{where} order by created_at desc, id", parameters, cancellation);
+        var uses = await LastUsesAsync([.. grants.Select(grant => grant.Id)], cancellation);
+        return [.. grants.Select(grant => grant with { LastUsedAt = uses.GetValueOrDefault(grant.Id) })];
+    }
 
     /// <summary>Tokens by a condition of ours with its parameters, newest first.</summary>
     public Task<IReadOnlyList<CurrentToken>> TokensAsync(string where, object[] parameters, CancellationToken cancellation) =>
         CurrentTokensTable.Rows.ReadAsync(database, $"{where} order by issued_at desc, family, number", parameters, cancellation);
+
+    /// <summary>When each of these grants was last used: when its newest token was issued.</summary>
+    private async Task<Dictionary<Guid, DateTimeOffset?>> LastUsesAsync(Guid[] grants, CancellationToken cancellation)
+    {
+        await using var command = Command(
+            $"select id, (select max(issued_at) from {CurrentTokensTable.Rows.FullName} where grant_id = id) from unnest($1) as id", [grants]);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var uses = new Dictionary<Guid, DateTimeOffset?>();
+        while (await reader.ReadAsync(cancellation)) uses[reader.GetGuid(0)] = reader.Time(1);
+        return uses;
+    }
 
     /// <summary>How many tokens of a grant were issued, and how many of them the view holds for usable.</summary>
     public async Task<(int Issued, int Live)> TokenCountsAsync(Guid grant, CancellationToken cancellation)
@@ -42,7 +57,7 @@ public sealed class AccessViews(NpgsqlDataSource database, TimeProvider clock)
         await using var command = Command($"""
             with seen as (select coalesce(min(last_seq_id), 0) as position from {GrantsStore.Schema}.mt_event_progression where name = any($1))
             select seen.position, (select min(e.timestamp) from {GrantsStore.Schema}.mt_events e where e.seq_id > seen.position) from seen
-            """, [new[] { $"{CurrentGrantsTable.Name}:All", $"{CurrentTokensTable.Name}:All" }]);
+            """, [new[] { $"{CurrentGrantsTable.ViewName}:All", $"{CurrentTokensTable.ViewName}:All" }]);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         await reader.ReadAsync(cancellation);
         var behind = reader.Time(1) is { } waiting ? clock.GetUtcNow() - waiting : TimeSpan.Zero;

@@ -16,27 +16,16 @@ public sealed record RefreshHandle(Guid Family, Guid Grant, int Generation);
 /// seal is checked before any query, so garbage costs no database work, and the stream decides the rest. A 256-bit seal can't be
 /// guessed (RFC 6749 §10.10). See docs/decisions/0002-sealed-handles.md.
 /// </summary>
-public sealed class SealedHandles
+/// <param name="vault">Where the sealing keys are: read at first use, since this is made before the database is ready.</param>
+public sealed class SealedHandles(KeyVault vault)
 {
     private const string CodePrefix = "grc_";
     private const string RefreshPrefix = "grr_";
     private const string VaultPrefix = "handles:";
-    private readonly Dictionary<byte, byte[]> _keys;
-    private readonly byte _current;
+    private readonly Lazy<Dictionary<byte, byte[]>> _keys = new(() => Task.Run(() => LoadAsync(vault)).GetAwaiter().GetResult());
 
-    private SealedHandles(Dictionary<byte, byte[]> keys)
-    {
-        _keys = keys;
-        _current = keys.Keys.Max();
-    }
-
-    /// <summary>Reads the sealing keys; makes the first one on an empty database. The newest seals, all verify.</summary>
-    public static async Task<SealedHandles> LoadAsync(KeyVault vault, CancellationToken cancellation = default)
-    {
-        await vault.GetOrMakeAsync(VaultPrefix + "001", cancellation: cancellation);
-        var keys = await vault.AllAsync(VaultPrefix, cancellation);
-        return new SealedHandles(keys.ToDictionary(key => byte.Parse(key.Id.AsSpan(VaultPrefix.Length), System.Globalization.CultureInfo.InvariantCulture), key => key.Key));
-    }
+    /// <summary>Reads the sealing keys now, so that no request has to wait for it; makes the first one on an empty database.</summary>
+    public void Load() => _ = _keys.Value;
 
     public string Seal(CodeHandle code) => Seal(CodePrefix, [code.Authorization, code.Grant, code.Family], 0);
 
@@ -52,11 +41,11 @@ public sealed class SealedHandles
     private string Seal(string prefix, ReadOnlySpan<Guid> ids, int generation)
     {
         Span<byte> payload = stackalloc byte[1 + 16 * ids.Length + 4];
-        payload[0] = _current;
+        payload[0] = _keys.Value.Keys.Max(); // the newest seals, all verify
         for (var i = 0; i < ids.Length; i++) ids[i].TryWriteBytes(payload[(1 + 16 * i)..], bigEndian: true, out _);
         BinaryPrimitives.WriteInt32BigEndian(payload[^4..], generation);
         var signed = prefix + Base64Url.EncodeToString(payload);
-        return $"{signed}.{Base64Url.EncodeToString(HMACSHA256.HashData(_keys[_current], Encoding.ASCII.GetBytes(signed)))}";
+        return $"{signed}.{Base64Url.EncodeToString(HMACSHA256.HashData(_keys.Value[payload[0]], Encoding.ASCII.GetBytes(signed)))}";
     }
 
     private (Guid[]? Ids, int Generation) Open(string prefix, int count, string? text)
@@ -71,10 +60,17 @@ public sealed class SealedHandles
         var body = text.AsSpan(prefix.Length, dot - prefix.Length);
         if (!Base64Url.IsValid(body, out var bodyLength) || bodyLength != length || !Base64Url.TryDecodeFromChars(body, payload, out _)
             || !Base64Url.IsValid(text.AsSpan(dot + 1), out var sealLength) || sealLength != 32 || !Base64Url.TryDecodeFromChars(text.AsSpan(dot + 1), seal, out _)) return default;
-        if (!_keys.TryGetValue(payload[0], out var key)
+        if (!_keys.Value.TryGetValue(payload[0], out var key)
             || !CryptographicOperations.FixedTimeEquals(HMACSHA256.HashData(key, Encoding.ASCII.GetBytes(text[..dot])), seal)) return default;
         var ids = new Guid[count];
         for (var i = 0; i < count; i++) ids[i] = new Guid(payload.Slice(1 + 16 * i, 16), bigEndian: true);
         return (ids, BinaryPrimitives.ReadInt32BigEndian(payload[^4..]));
+    }
+
+    private static async Task<Dictionary<byte, byte[]>> LoadAsync(KeyVault vault)
+    {
+        await vault.GetOrMakeAsync(VaultPrefix + "001");
+        var keys = await vault.AllAsync(VaultPrefix);
+        return keys.ToDictionary(key => byte.Parse(key.Id.AsSpan(VaultPrefix.Length), System.Globalization.CultureInfo.InvariantCulture), key => key.Key);
     }
 }

@@ -84,11 +84,9 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
                 var now = clock.GetUtcNow();
                 var decision = decide(read, now);
                 if (decision.Events.Count == 0) return decision;
-#if GRANTS_SIGN_ONLY
-                return decision;
-#else
+                if (Benchmark.StoresNothing) return decision;
                 var append = AppendOf(sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, read, decision.Events, now);
-                var written = attempt > 2 || SessionDoor || decision.Events.Any(e => EventNames.HasInlineView(e.Event))
+                var written = attempt > 2 || Benchmark.SessionPerRequest || decision.Events.Any(e => EventNames.HasInlineView(e.Event))
                     ? await WriteAsync(session, append, cancellation)
                     : await writer.AppendAsync(append).WaitAsync(cancellation);
                 if (written) return decision;
@@ -99,7 +97,6 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
                     await mine.WaitAsync(cancellation);
                     turn = mine;
                 }
-#endif
             }
         }
         finally
@@ -166,10 +163,4 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
         command.Parameters.Add(new NpgsqlParameter { Value = streams.ToArray() });
         await using var reader = await session.ExecuteReaderAsync(command, cancellation);
     }
-
-#if GRANTS_SESSION_DOOR
-    private const bool SessionDoor = true;
-#else
-    private const bool SessionDoor = false;
-#endif
 }

@@ -70,6 +70,7 @@ public sealed class StreamLoader : IAsyncDisposable
     {
         var ids = streams.Select(stream => stream.Id).Distinct().ToArray();
         if (ids.Length == 0) return new StreamsRead(ids, new Dictionary<Guid, IReadOnlyList<IEvent>>());
+        if (Benchmark.SessionPerRequest) return await ReadBySessionAsync(ids, cancellation);
         var ask = new Ask(ids, [.. streams.Where(stream => stream.EndingsSince < long.MaxValue)], token);
         _asks.Writer.TryWrite(ask);
         return await ask.Done.Task.WaitAsync(cancellation);
@@ -81,6 +82,17 @@ public sealed class StreamLoader : IAsyncDisposable
         await _loop;
         await _session.DisposeAsync();
         _known.Dispose();
+    }
+
+    private async Task<StreamsRead> ReadBySessionAsync(Guid[] ids, CancellationToken cancellation)
+    {
+        await using var session = _store.LightweightSession();
+        var query = session.CreateBatchQuery();
+        var streams = ids.ToDictionary(id => id, id => query.Events.FetchStream(id));
+        await query.Execute(cancellation);
+        var events = new Dictionary<Guid, IReadOnlyList<IEvent>>();
+        foreach (var (id, stream) in streams) events[id] = await stream;
+        return new StreamsRead(ids, events);
     }
 
     private async Task LoopAsync()

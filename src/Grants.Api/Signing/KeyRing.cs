@@ -13,8 +13,8 @@ namespace Grants.Api.Signing;
 /// <summary>A signing key with its private part. One object per key for as long as the ring holds it: importing a key per token costs four times the signature.</summary>
 public sealed record RingKey(SigningKey Key, SecurityKey Security, SigningCredentials Credentials);
 
-/// <summary>The keys that sign and verify, read from the inline view and the vault, and read again every half minute so that every node follows a rotation.</summary>
-public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, TimeProvider clock) : IDisposable
+/// <summary>The keys that sign and verify, read from the inline view and the vault, and read again when <see cref="Changes"/> tells of one, and every half minute in any case.</summary>
+public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, Changes changes, TimeProvider clock) : IDisposable
 {
     private static readonly TimeSpan RefreshEvery = TimeSpan.FromSeconds(30);
     private readonly SemaphoreSlim _reading = new(1, 1);
@@ -22,18 +22,19 @@ public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, 
 
     // The library's default cache is the process's: it would go on using keys that this ring has disposed of.
     private readonly InMemoryCryptoProviderCache _signers = new();
-    private (DateTimeOffset ReadAt, IReadOnlyList<RingKey> Keys)? _ring;
+    private Reading? _ring;
 
     /// <summary>All keys that stand in the JWKS: the next, the active and the retired ones.</summary>
     public async Task<IReadOnlyList<RingKey>> PublishedAsync(CancellationToken cancellation)
     {
-        if (_ring is { } known && clock.GetUtcNow() - known.ReadAt < RefreshEvery) return known.Keys;
+        if (_ring is { } known && IsFresh(known)) return known.Keys;
         await _reading.WaitAsync(cancellation);
         try
         {
-            if (_ring is { } fresh && clock.GetUtcNow() - fresh.ReadAt < RefreshEvery) return fresh.Keys;
+            if (_ring is { } fresh && IsFresh(fresh)) return fresh.Keys;
+            var generation = changes.Generation;
             var keys = await ReadAsync(cancellation);
-            _ring = (clock.GetUtcNow(), keys);
+            _ring = new Reading(clock.GetUtcNow(), generation, keys);
             return keys;
         }
         finally
@@ -41,6 +42,9 @@ public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, 
             _reading.Release();
         }
     }
+
+    // Without news from the database the ring is kept for its half minute: keys must be there even then.
+    private bool IsFresh(Reading reading) => clock.GetUtcNow() - reading.At < RefreshEvery && (changes.Generation is not { } now || now == reading.Generation);
 
     /// <summary>The key that signs with this algorithm.</summary>
     public async Task<RingKey> ActiveAsync(string algorithm, CancellationToken cancellation) =>
@@ -105,6 +109,8 @@ public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, 
 
         return ring;
     }
+
+    private sealed record Reading(DateTimeOffset At, long? Generation, IReadOnlyList<RingKey> Keys);
 
     private static string VaultId(string kid) => $"signing:{kid}";
 

@@ -46,11 +46,12 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     }
 
     /// <summary>What an access token of ours says, if it is genuine, in time and meant for this server itself; else null.</summary>
-    public async Task<(AccessTokenId Id, ScopeSet Scopes)?> ReadAccessTokenAsync(string token, CancellationToken cancellation)
+    public async Task<ReadAccessToken?> ReadAccessTokenAsync(string token, CancellationToken cancellation)
     {
         var result = await ValidateAsync(token, AccessTokenType, settings.Issuer, lifetime: true, cancellation);
         if (result is null || !AccessTokenId.TryParse(result.Id, out var id)) return null;
-        return ScopeSet.TryParse(result.TryGetPayloadValue<string>("scope", out var scope) ? scope : null, out var scopes) ? (id, scopes) : null;
+        if (!ScopeSet.TryParse(result.TryGetPayloadValue<string>("scope", out var scope) ? scope : null, out var scopes)) return null;
+        return new ReadAccessToken(id, new ClientId(result.GetPayloadValue<string>("client_id")), SubjectId.TryParse(result.Subject, out var subject) ? subject : null, scopes);
     }
 
     /// <summary>An <c>id_token_hint</c>: our signature by any key that still stands, whoever it was for; it may have run out (OpenID Connect Core §3.1.2.1).</summary>
@@ -84,6 +85,10 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
         return result.IsValid && result.SecurityToken is JsonWebToken jwt && !jwt.TryGetHeaderValue<object>("crit", out _) ? jwt : null;
     }
 }
+
+/// <summary>What a genuine access token of ours says.</summary>
+/// <param name="Subject">Null when the client acts for itself.</param>
+public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes);
 
 /// <summary>What a genuine id_token of ours says about its person, client and session.</summary>
 public sealed record IdTokenHint(SubjectId Subject, ClientId Client, Guid? Session);

@@ -31,19 +31,17 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
 
         // RFC 6750 §3.1: who sent nothing is told nothing. A token in the query is no token (OAuth 2.1 §5).
         var header = http.Request.Headers.Authorization.ToString();
-        var token = header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? header["Bearer ".Length..].Trim() : form?["access_token"];
-        if (string.IsNullOrEmpty(token)) return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidToken, "An access token is needed."), StatusCodes.Status401Unauthorized, BearerChallenge.Missing);
+        var bearer = header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? header["Bearer ".Length..].Trim() : form?["access_token"];
+        if (string.IsNullOrEmpty(bearer)) return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidToken, "An access token is needed."), StatusCodes.Status401Unauthorized, BearerChallenge.Missing);
 
-        if (await signer.ReadAccessTokenAsync(token, http.RequestAborted) is not var (id, carried) || id.Grant is not { } grantId) return InvalidToken();
-        var streams = await log.Read([id.Family, grantId], http.RequestAborted);
-        var now = clock.GetUtcNow();
-        if (streams.Family(id.Family) is not { Facts.Subject: { } subject } family || !family.Stands(id.Number)
-            || streams.Grant(grantId) is not { } grant || !grant.IsLive(now)
-            || await lookups.ClientAsync(family.Facts.Client, http.RequestAborted) is not { IsActive: true }
-            || await lookups.SubjectAsync(subject, http.RequestAborted) is not { IsActive: true } person) return InvalidToken();
+        if (await signer.ReadAccessTokenAsync(bearer, http.RequestAborted) is not { Id: { Grant: { } grantId } id, Subject: { } subject } token) return InvalidToken();
+        if (await lookups.ClientAsync(token.Client, http.RequestAborted) is not { } client) return InvalidToken();
+        var streams = await log.Read([id.Family, grantId, subject.Value, client.Id], http.RequestAborted, id);
+        if (streams.Family(id.Family)?.Stands(id.Number) != true || streams.Grant(grantId) is not { } grant || !grant.IsLive(clock.GetUtcNow())
+            || streams.Client(client.Id) is not { IsActive: true } || streams.Subject(subject.Value) is not { IsActive: true } person) return InvalidToken();
 
         // What the token carries, less what the person has taken back since.
-        var scopes = carried.Intersect(grant.Scopes);
+        var scopes = token.Scopes.Intersect(grant.Scopes);
         if (!scopes.Contains(StandardScopes.OpenId)) return Refuse(StatusCodes.Status403Forbidden, ErrorCode.InsufficientScope, "The access token lacks the openid scope.", StandardScopes.OpenId);
 
         var claims = await personal.OpenAsync(person.Claims, http.RequestAborted) is { } json ? JsonNode.Parse(json)!.AsObject() : [];

@@ -10,9 +10,10 @@ namespace Grants.Projections.CurrentTokens;
 /// <param name="Generation">How often a refresh token has been renewed, plus one; 0 for access tokens.</param>
 /// <param name="State"><c>live</c>, <c>expired</c> or <c>revoked</c>, as far as it has been recorded.</param>
 /// <param name="Position">That of the last event which changed the row.</param>
+/// <param name="Version">Where in its stream the token was issued, or the refresh token last renewed: its end stands after it.</param>
 public sealed record CurrentToken(Guid Family, int Number, string Kind, string Client, string? Subject, Guid? Grant, Guid? Session, string Scopes,
     string Audience, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string? Origin, string? Network, int Generation, DateTimeOffset? LastUsedAt,
-    string State, DateTimeOffset? EndedAt, string? EndedBy, string? EndedWhy, long Position)
+    string State, DateTimeOffset? EndedAt, string? EndedBy, string? EndedWhy, long Position, long Version)
 {
     public const string AccessToken = "access_token";
     public const string RefreshToken = "refresh_token";
@@ -23,20 +24,38 @@ public sealed record CurrentToken(Guid Family, int Number, string Kind, string C
     public bool IsLive => State == Live;
 }
 
-/// <summary>Folds a page of events into rows of current tokens. Pure: rebuilt from zero it gives what it gave live (L5).</summary>
+/// <summary>How one access token ended. Counts only for a row that is live: what has ended stays as it ended.</summary>
+public sealed record TokenEnd(Guid Family, int Number, string State, DateTimeOffset At, string? By, string? Why, long Position);
+
+/// <summary>Folds a page of events into what becomes of the rows of current tokens. Pure: rebuilt from zero it gives what it gave live (L5).</summary>
 public static class CurrentTokenRows
 {
-    /// <summary>The rows that a page can change besides those it adds: the live ones of these families and grants.</summary>
-    public static (Guid[] Families, Guid[] Grants) Touched(IReadOnlyList<IEvent> page) =>
-    (
-        [.. page.Where(e => e.Data is TokenFamilyEvent).Select(e => e.StreamId).Distinct()],
-        [.. page.Where(e => e.Data is GrantEvent.Revoked or GrantEvent.Expired).Select(e => e.StreamId).Distinct()]
-    );
+    /// <summary>The events that say something about tokens; grants take theirs with them.</summary>
+    public static IEnumerable<Type> Events =>
+        [.. EventNames.TypesOf<TokenFamilyEvent>().Except([typeof(TokenFamilyEvent.IdTokenIssued), typeof(TokenFamilyEvent.RefreshTokenReplayed)]), typeof(GrantEvent.Revoked), typeof(GrantEvent.Expired)];
 
-    public static IReadOnlyCollection<CurrentToken> Apply(IEnumerable<CurrentToken> before, IReadOnlyList<IEvent> page)
+    /// <summary>
+    /// The rows that the fold has to see: the live ones of these families and grants. Not those of a family that begins in the page,
+    /// since it has none yet, nor those of one of which only single access tokens end, since that can be said without them. So the
+    /// two events of most tokens, the issue and the end, read nothing.
+    /// </summary>
+    public static (Guid[] Families, Guid[] Grants) Touched(IReadOnlyList<IEvent> page)
+    {
+        var begun = page.Where(e => e.Version == 1).Select(e => e.StreamId).ToHashSet();
+        return
+        (
+            [.. page.Where(e => e.Data is TokenFamilyEvent and not (TokenFamilyEvent.AccessTokenExpired or TokenFamilyEvent.AccessTokensExpired or TokenFamilyEvent.AccessTokenRevoked)
+                && !begun.Contains(e.StreamId)).Select(e => e.StreamId).Distinct()],
+            [.. page.Where(e => e.Data is GrantEvent.Revoked or GrantEvent.Expired).Select(e => e.StreamId).Distinct()]
+        );
+    }
+
+    /// <summary>Rows to write as they are, and the ends of tokens whose rows were not read.</summary>
+    public static (IReadOnlyCollection<CurrentToken> Rows, IReadOnlyCollection<TokenEnd> Ends) Apply(IEnumerable<CurrentToken> before, IReadOnlyList<IEvent> page)
     {
         var rows = before.ToDictionary(row => (row.Family, row.Number));
         var changed = new HashSet<(Guid, int)>();
+        var ends = new Dictionary<(Guid, int), TokenEnd>();
         foreach (var e in page)
         {
             foreach (var row in Changes(rows, e))
@@ -44,11 +63,34 @@ public static class CurrentTokenRows
                 rows[(row.Family, row.Number)] = row;
                 changed.Add((row.Family, row.Number));
             }
+
+            foreach (var end in Ends(e))
+            {
+                if (!rows.TryGetValue((end.Family, end.Number), out var row))
+                {
+                    ends.TryAdd((end.Family, end.Number), end);
+                }
+                else if (row.IsLive)
+                {
+                    rows[(row.Family, row.Number)] = End(row, end.State, end.At, end.By, end.Why, e);
+                    changed.Add((row.Family, row.Number));
+                }
+            }
         }
 
-        return [.. changed.Select(key => rows[key])];
+        return ([.. changed.Select(key => rows[key])], ends.Values);
     }
 
+    /// <summary>The single access tokens that an event ends.</summary>
+    private static IEnumerable<TokenEnd> Ends(IEvent e) => e.Data switch
+    {
+        TokenFamilyEvent.AccessTokenExpired ended => [new(e.StreamId, ended.Number, CurrentToken.Expired, ended.At, null, null, e.Sequence)],
+        TokenFamilyEvent.AccessTokensExpired ended => ended.Numbers.Select(number => new TokenEnd(e.StreamId, number, CurrentToken.Expired, ended.At, null, null, e.Sequence)),
+        TokenFamilyEvent.AccessTokenRevoked ended => [new(e.StreamId, ended.Number, CurrentToken.Revoked, ended.At, ended.By, ended.Why, e.Sequence)],
+        _ => [],
+    };
+
+    /// <summary>The rows that any other event adds or changes.</summary>
     private static List<CurrentToken> Changes(Dictionary<(Guid, int), CurrentToken> rows, IEvent e)
     {
         var family = e.StreamId;
@@ -59,36 +101,28 @@ public static class CurrentTokenRows
             // Issued together with a rotation: what the family's tokens have in common stands in the refresh token's row.
             TokenFamilyEvent.AccessTokenIssued issued when rows.TryGetValue((family, 0), out var refresh) =>
                 [refresh with { Number = issued.Number, Kind = CurrentToken.AccessToken, Scopes = issued.Scopes.ToString(), Audience = issued.Audience.ToString(), IssuedAt = issued.At,
-                    ExpiresAt = issued.ExpiresAt, Origin = e.Text(EventMetadata.Origin), Network = e.Text(EventMetadata.Network), Generation = 0, LastUsedAt = null, Position = e.Sequence }],
+                    ExpiresAt = issued.ExpiresAt, Origin = e.Text(EventMetadata.Origin), Network = e.Text(EventMetadata.Network), Generation = 0, LastUsedAt = null, Position = e.Sequence, Version = e.Version }],
             TokenFamilyEvent.RefreshTokenIssued issued =>
                 [New(e, 0, CurrentToken.RefreshToken, issued.Facts, issued.Facts.Scopes.ToString(), "", issued.At, Earlier(issued.IdleExpiresAt, issued.ExpiresAt), 1)],
             TokenFamilyEvent.RefreshTokenRotated rotated when rows.TryGetValue((family, 0), out var row) && row.IsLive =>
-                [row with { Generation = rotated.Generation, LastUsedAt = rotated.At, ExpiresAt = Earlier(rotated.IdleExpiresAt, rotated.ExpiresAt), Position = e.Sequence }],
-            TokenFamilyEvent.AccessTokenRevoked ended when rows.TryGetValue((family, ended.Number), out var row) =>
-                End([row], CurrentToken.Revoked, ended.At, ended.By, ended.Why, e),
-            TokenFamilyEvent.AccessTokenExpired ended when rows.TryGetValue((family, ended.Number), out var row) =>
-                End([row], CurrentToken.Expired, ended.At, null, null, e),
-            TokenFamilyEvent.AccessTokensExpired ended =>
-                End(ended.Numbers.Select(number => rows.GetValueOrDefault((family, number))).OfType<CurrentToken>(), CurrentToken.Expired, ended.At, null, null, e),
-            TokenFamilyEvent.Expired ended when rows.TryGetValue((family, 0), out var row) =>
-                End([row], CurrentToken.Expired, ended.At, null, null, e),
-            TokenFamilyEvent.Revoked ended =>
-                End(rows.Values.Where(row => row.Family == family), CurrentToken.Revoked, ended.At, ended.By, ended.Why, e),
-            GrantEvent.Revoked ended =>
-                End(rows.Values.Where(row => row.Grant == e.StreamId), CurrentToken.Revoked, ended.At, ended.By, ended.Why, e),
-            GrantEvent.Expired ended =>
-                End(rows.Values.Where(row => row.Grant == e.StreamId), CurrentToken.Expired, ended.At, null, null, e),
+                [row with { Generation = rotated.Generation, LastUsedAt = rotated.At, ExpiresAt = Earlier(rotated.IdleExpiresAt, rotated.ExpiresAt), Position = e.Sequence, Version = e.Version }],
+            TokenFamilyEvent.Expired ended when rows.TryGetValue((family, 0), out var row) && row.IsLive => [End(row, CurrentToken.Expired, ended.At, null, null, e)],
+            TokenFamilyEvent.Revoked ended => EndAll(row => row.Family == family, CurrentToken.Revoked, ended.At, ended.By, ended.Why),
+            GrantEvent.Revoked ended => EndAll(row => row.Grant == e.StreamId, CurrentToken.Revoked, ended.At, ended.By, ended.Why),
+            GrantEvent.Expired ended => EndAll(row => row.Grant == e.StreamId, CurrentToken.Expired, ended.At, null, null),
             _ => [],
         };
+
+        List<CurrentToken> EndAll(Func<CurrentToken, bool> which, string state, DateTimeOffset at, string? by, string? why) =>
+            [.. rows.Values.Where(row => row.IsLive && which(row)).Select(row => End(row, state, at, by, why, e))];
     }
 
     private static CurrentToken New(IEvent e, int number, string kind, FamilyFacts facts, string scopes, string audience, DateTimeOffset at, DateTimeOffset expiresAt, int generation) =>
         new(e.StreamId, number, kind, facts.Client.Value, facts.Subject?.ToString(), facts.Grant, facts.Session, scopes, audience, at, expiresAt,
-            e.Text(EventMetadata.Origin), e.Text(EventMetadata.Network), generation, null, CurrentToken.Live, null, null, null, e.Sequence);
+            e.Text(EventMetadata.Origin), e.Text(EventMetadata.Network), generation, null, CurrentToken.Live, null, null, null, e.Sequence, e.Version);
 
-    /// <summary>What has ended stays as it ended: a revoked token that also runs out was revoked.</summary>
-    private static List<CurrentToken> End(IEnumerable<CurrentToken> rows, string state, DateTimeOffset at, string? by, string? why, IEvent e) =>
-        [.. rows.Where(row => row.IsLive).Select(row => row with { State = state, EndedAt = at, EndedBy = by, EndedWhy = why, Position = e.Sequence })];
+    private static CurrentToken End(CurrentToken row, string state, DateTimeOffset at, string? by, string? why, IEvent e) =>
+        row with { State = state, EndedAt = at, EndedBy = by, EndedWhy = why, Position = e.Sequence };
 
     private static DateTimeOffset Earlier(DateTimeOffset one, DateTimeOffset other) => one < other ? one : other;
 }

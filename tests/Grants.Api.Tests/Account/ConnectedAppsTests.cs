@@ -1,10 +1,13 @@
 using System.Globalization;
 using System.Net;
 using System.Text.RegularExpressions;
+using Grants.Api.Account;
 using Grants.Api.Tests.Http;
 using Grants.Domain.AccessGrants;
+using Grants.Domain.TokenFamilies;
 using Grants.Projections;
 using Grants.Testing;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Grants.Api.Tests.Account;
 
@@ -26,6 +29,22 @@ public sealed partial class ConnectedAppsTests(AppFixture app) : IClassFixture<A
         Assert.Equal(HttpStatusCode.OK, one.Status);
         Assert.Contains("You allowed", one.Body, StringComparison.Ordinal);
         Assert.Contains("See your account balances", one.Body, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_access_record_says_when_it_was_last_used_which_is_when_its_newest_token_was_issued()
+    {
+        using var http = app.NewClient();
+        var (tokens, _, _, _) = await app.ConnectAsync(TestClient.BrowserApp, TestConfiguration.Lin);
+        var grant = tokens.Streams().Grant!.Value;
+        app.Clock.Advance(TimeSpan.FromHours(1));
+        Assert.True((await http.RefreshAsync(TestClient.BrowserApp, tokens.RefreshToken)).Ok);
+        await app.CatchUpAsync();
+        var issued = (await app.EventsAsync(tokens.Streams().Family)).Select(e => e.Data).OfType<TokenFamilyEvent.AccessTokenIssued>().ToList();
+        var row = Assert.Single(await app.Services.GetRequiredService<AccessViews>().GrantsAsync("where id = $1", [grant], default));
+        Assert.Equal(2, issued.Count);
+        Assert.True(row.LastUsedAt - issued[0].At > TimeSpan.FromMinutes(59));
+        Assert.Equal(issued[1].At, row.LastUsedAt!.Value, TimeSpan.FromMilliseconds(1));
     }
 
     [Fact, Trait("Law", "L3")]

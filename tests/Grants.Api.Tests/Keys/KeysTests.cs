@@ -76,12 +76,12 @@ public sealed class KeysTests(AppFixture app) : IClassFixture<AppFixture>
         await fresh.StartAsync();
         await using var _ = fresh;
         using var vault = fresh.NewVault();
-        var before = await SealedHandles.LoadAsync(vault);
+        var before = new SealedHandles(vault);
         var handle = new RefreshHandle(Id(), Id(), 3);
         var old = before.Seal(handle);
 
         await vault.PutAsync("handles:002", RandomNumberGenerator.GetBytes(32));
-        var after = await SealedHandles.LoadAsync(vault);
+        var after = new SealedHandles(vault);
         var sealedAnew = after.Seal(handle);
 
         Assert.Equal(handle, after.OpenRefresh(old));

@@ -15,7 +15,7 @@ internal sealed class EventLog
 
     public EventLog Add(Guid stream, params IEnumerable<IDomainEvent> happened)
     {
-        foreach (var one in happened) _events.Add(Event(stream, one, _events.Count + 1));
+        foreach (var one in happened) _events.Add(Event(stream, one, _events.Count + 1, _events.Count(e => e.StreamId == stream) + 1));
         return this;
     }
 
@@ -26,11 +26,13 @@ internal sealed class EventLog
         return this;
     }
 
-    public static IEvent Event(Guid stream, IDomainEvent happened, long position = 1)
+    /// <param name="version">Its place in its stream.</param>
+    public static IEvent Event(Guid stream, IDomainEvent happened, long position = 1, long version = 2)
     {
         var e = (IEvent)Activator.CreateInstance(typeof(Event<>).MakeGenericType(happened.GetType()), happened)!;
         e.StreamId = stream;
         e.Sequence = position;
+        e.Version = version;
         e.SetHeader(EventMetadata.Origin, $"{Origin}.{position}");
         e.SetHeader(EventMetadata.Network, Network);
         return e;

@@ -75,6 +75,8 @@ internal sealed class Histories
         : _sessions.TryGetValue(stream, out var session) ? RecordExpiry.Of(session, now)
         : [];
 
+    public bool HasEnded(Guid grant) => _grants[grant].Ended;
+
     private IEnumerable<(int, DateTimeOffset)> Issued(Guid family) =>
         _log.Events.Where(e => e.StreamId == family).Select(e => e.Data).OfType<TokenFamilyEvent.AccessTokenIssued>().Select(token => (token.Number, token.ExpiresAt));
 
