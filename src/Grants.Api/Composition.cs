@@ -7,9 +7,11 @@ using Grants.Api.Discovery;
 using Grants.Api.EndSession;
 using Grants.Api.Expiry;
 using Grants.Api.Http;
+using Grants.Api.Introspection;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Login;
+using Grants.Api.Revocation;
 using Grants.Api.Signing;
 using Grants.Api.Token;
 using Grants.Api.UserInfo;
@@ -92,6 +94,8 @@ public static class Composition
         .AddSingleton<ConsentHandling>()
         .AddSingleton<TokenGrants>()
         .AddSingleton<UserInfoAnswers>()
+        .AddSingleton<IntrospectionAnswers>()
+        .AddSingleton<TokenRevocation>()
         .AddSingleton<PublicDocuments>()
         .AddSingleton<SigningOut>()
         .AddSingleton<AccessViews>()

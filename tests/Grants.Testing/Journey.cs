@@ -15,6 +15,9 @@ public sealed record TestClient(string Id, string? Secret, string RedirectUri, s
     public static readonly TestClient NativeApp = new("purse-native", null, "http://127.0.0.1/callback", "openid profile balances offline_access");
     public static readonly TestClient Poster = new("poster", TestConfiguration.PostSecret, "https://poster.example/cb?kept=1", "openid profile email balances offline_access");
     public static readonly TestClient Report = new("night-report", TestConfiguration.ReportSecret, "", "balances");
+
+    /// <summary>Asks for no token: it stands for the resource that the others' tokens are for.</summary>
+    public static readonly TestClient Bank = new("demo-bank", TestConfiguration.BankSecret, "", "");
 }
 
 /// <summary>An authorization request on its way, with what the app must remember.</summary>
@@ -65,10 +68,20 @@ public static class Journey
     };
 
     /// <summary>The token request, authenticated as the client is registered.</summary>
-    public static async Task<TokenAnswer> TokenAsync(this HttpClient http, TestClient client, params (string Name, string? Value)[] fields)
+    public static Task<TokenAnswer> TokenAsync(this HttpClient http, TestClient client, params (string Name, string? Value)[] fields) => http.PostAsync("/token", client, fields);
+
+    /// <summary>RFC 7662 §2.1.</summary>
+    public static Task<TokenAnswer> IntrospectAsync(this HttpClient http, TestClient client, string token, string? hint = null) =>
+        http.PostAsync("/introspect", client, ("token", token), ("token_type_hint", hint));
+
+    /// <summary>RFC 7009 §2.1.</summary>
+    public static Task<TokenAnswer> RevokeAsync(this HttpClient http, TestClient client, string token, string? hint = null) =>
+        http.PostAsync("/revoke", client, ("token", token), ("token_type_hint", hint));
+
+    private static async Task<TokenAnswer> PostAsync(this HttpClient http, string path, TestClient client, params (string Name, string? Value)[] fields)
     {
         var form = fields.Where(field => field.Value is not null).ToDictionary(field => field.Name, field => field.Value!);
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/token");
+        using var request = new HttpRequestMessage(HttpMethod.Post, path);
         if (client == TestClient.Poster)
         {
             form.TryAdd("client_id", client.Id);

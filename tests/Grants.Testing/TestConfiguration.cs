@@ -10,6 +10,7 @@ public static class TestConfiguration
     public const string Bank = "http://localhost:5300";
     public static readonly string TallySecret = Witness.Saw("client secret", Secret());
     public static readonly string ReportSecret = Witness.Saw("client secret", Secret());
+    public static readonly string BankSecret = Witness.Saw("client secret", Secret());
     public static readonly string PostSecret = Witness.Saw("client secret", Secret());
     public static readonly string OddSecret = Witness.Saw("client secret", "p@ss w%rd+:é" + Secret());
     public static readonly string SamPassword = Witness.Saw("password", Secret());
@@ -41,6 +42,7 @@ public static class TestConfiguration
         var clients = json["clients"]!.AsArray();
         Of(clients, "client_id", "tally")["client_secret"] = TallySecret;
         Of(clients, "client_id", "night-report")["client_secret"] = ReportSecret;
+        Of(clients, "client_id", "demo-bank")["client_secret"] = BankSecret;
 
         // Clients that only tests need: the other secret method, odd characters in both parts, an unchecked one, short lives, a rival.
         clients.Add(new JsonObject { ["client_id"] = "poster", ["client_secret"] = PostSecret, ["client_name"] = "Poster", ["redirect_uris"] = new JsonArray("https://poster.example/cb?kept=1"), ["grant_types"] = new JsonArray("authorization_code", "refresh_token"), ["token_endpoint_auth_method"] = "client_secret_post", ["scope"] = "openid profile email balances offline_access", ["id_token_signed_response_alg"] = "RS256", ["grants_checked"] = true, ["grants_append_fragment"] = true });

@@ -22,8 +22,11 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Se
     {
         var cause = new Cause(Cause.Operator(operatorName), Guid.CreateVersion7(clock.GetUtcNow()).ToString("N"), "config apply");
         var changes = new List<string>(await ApplyCatalogueAsync(declared, cause, cancellation));
+        var catalogue = (await log.Read([Catalogue.StreamId], cancellation)).Catalogue(Catalogue.StreamId) ?? Catalogue.Empty;
         foreach (var client in declared.Clients)
         {
+            if (client.GrantsResources.FirstOrDefault(uri => catalogue.Resources.All(resource => resource.Resource != uri)) is { } unknown)
+                throw new SettingsException($"Client {client.ClientId}: grants_resources names {unknown}, but no such resource is declared.");
             if (await ApplyClientAsync(client, cause with { Client = new ClientId(client.ClientId) }, cancellation)) changes.Add($"client {client.ClientId}");
         }
 

@@ -78,6 +78,7 @@ public sealed record DeclaredClient
     public int? GrantsGrantLifetime { get; init; }
     public int? GrantsRefreshRetryWindow { get; init; }
     public bool GrantsAppendFragment { get; init; }
+    public IReadOnlyList<string> GrantsResources { get; init; } = [];
 
     public ClientMetadata ToMetadata()
     {
@@ -107,6 +108,7 @@ public sealed record DeclaredClient
             GrantLifetime = Seconds(GrantsGrantLifetime) ?? defaults.GrantLifetime,
             RefreshRetryWindow = Seconds(GrantsRefreshRetryWindow),
             AppendFragment = GrantsAppendFragment,
+            Resources = GrantsResources.Count > 0 ? new(GrantsResources.Distinct()) : null,
         };
     }
 

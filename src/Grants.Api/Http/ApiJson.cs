@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grants.Api.Authorize;
+using Grants.Api.Introspection;
 using Grants.Api.Token;
 
 namespace Grants.Api.Http;
@@ -10,5 +11,6 @@ namespace Grants.Api.Http;
 [JsonSerializable(typeof(TokenResponse.Body), TypeInfoPropertyName = "TokenBody")]
 [JsonSerializable(typeof(OAuthErrorResult.Body), TypeInfoPropertyName = "ErrorBody")]
 [JsonSerializable(typeof(Causes.Origin))]
+[JsonSerializable(typeof(IntrospectionResponse.Body), TypeInfoPropertyName = "IntrospectionBody")]
 [JsonSerializable(typeof(PrivateParameters))]
 internal sealed partial class ApiJson : JsonSerializerContext;

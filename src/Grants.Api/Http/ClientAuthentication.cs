@@ -24,7 +24,8 @@ public sealed class ClientAuthentication(Lookups lookups)
     private static readonly string[] NeverInQuery = ["client_id", "client_secret", "code", "code_verifier", "refresh_token", "token", "grant_type"];
     private static readonly SecretHash Nobody = SecretHash.Of("none", new Secret("nobody's secret"));
 
-    public async Task<ClientAuthenticationResult> AuthenticateAsync(HttpRequest request, Parameters form, CancellationToken cancellation)
+    /// <param name="secretNeeded">Naming oneself isn't enough: whoever shows no secret is refused like one who shows a wrong one.</param>
+    public async Task<ClientAuthenticationResult> AuthenticateAsync(HttpRequest request, Parameters form, CancellationToken cancellation, bool secretNeeded = false)
     {
         if (NeverInQuery.Any(request.Query.ContainsKey)) return Failed(ErrorCode.InvalidRequest, "Parameters belong in the body, never in the address.");
         if (form.Fault is { } fault) return new ClientAuthenticationResult.Failed(new OAuthErrorResult(fault));
@@ -39,7 +40,7 @@ public sealed class ClientAuthentication(Lookups lookups)
             return await Check(id, secret, ClientAuthMethod.Basic, cancellation);
         }
 
-        if (form["client_id"] is not { } clientId) return Unauthorized(usedHeader: false);
+        if (form["client_id"] is not { } clientId || (secretNeeded && form["client_secret"] is null)) return Unauthorized(usedHeader: false);
         return form["client_secret"] is { } posted
             ? await Check(new ClientId(clientId), new Secret(posted), ClientAuthMethod.Post, cancellation)
             : await Check(new ClientId(clientId), null, ClientAuthMethod.None, cancellation);

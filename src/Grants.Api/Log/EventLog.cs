@@ -42,7 +42,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// </summary>
     public async Task<int> CommitEach(IReadOnlyList<StreamToRead> streams, Func<StreamsRead, Guid, DateTimeOffset, (Cause Cause, IReadOnlyList<StreamEvent> Events)> decide, CancellationToken cancellation)
     {
-        var read = await loader.ReadAsync(streams, null, cancellation);
+        var read = await loader.SweepAsync(streams, cancellation);
         var batch = new List<Append>();
         var written = 0;
         foreach (var stream in streams)

@@ -64,14 +64,17 @@ public sealed class StreamLoader : IAsyncDisposable
     /// <summary>The streams as they stand now.</summary>
     /// <param name="token">An access token whose own revocation matters, although it may lie before the newest rotation of its family.</param>
     public Task<StreamsRead> ReadAsync(IReadOnlyList<Guid> streams, AccessTokenId? token, CancellationToken cancellation) =>
-        ReadAsync([.. streams.Select(id => new StreamToRead(id))], token, cancellation);
+        ReadAsync([.. streams.Select(id => new StreamToRead(id))], token, keep: true, cancellation);
 
-    public async Task<StreamsRead> ReadAsync(IReadOnlyList<StreamToRead> streams, AccessTokenId? token, CancellationToken cancellation)
+    /// <summary>The same for a sweep over many streams, of which nothing is kept.</summary>
+    public Task<StreamsRead> SweepAsync(IReadOnlyList<StreamToRead> streams, CancellationToken cancellation) => ReadAsync(streams, null, keep: false, cancellation);
+
+    private async Task<StreamsRead> ReadAsync(IReadOnlyList<StreamToRead> streams, AccessTokenId? token, bool keep, CancellationToken cancellation)
     {
         var ids = streams.Select(stream => stream.Id).Distinct().ToArray();
         if (ids.Length == 0) return new StreamsRead(ids, new Dictionary<Guid, IReadOnlyList<IEvent>>());
         if (Benchmark.SessionPerRequest) return await ReadBySessionAsync(ids, cancellation);
-        var ask = new Ask(ids, [.. streams.Where(stream => stream.EndingsSince < long.MaxValue)], token);
+        var ask = new Ask(ids, [.. streams.Where(stream => stream.EndingsSince < long.MaxValue)], token, keep);
         _asks.Writer.TryWrite(ask);
         return await ask.Done.Task.WaitAsync(cancellation);
     }
@@ -146,7 +149,9 @@ public sealed class StreamLoader : IAsyncDisposable
             }
         }
 
-        foreach (var stream in fresh.GroupBy(e => e.StreamId)) known[stream.Key] = Remember(stream.Key, [.. known[stream.Key], .. stream]);
+        // What is only swept over would push out what requests come back to.
+        var kept = asks.Where(ask => ask.Keep).SelectMany(ask => ask.Ids).ToHashSet();
+        foreach (var stream in fresh.GroupBy(e => e.StreamId)) known[stream.Key] = Remember(stream.Key, [.. known[stream.Key], .. stream], kept.Contains(stream.Key));
 
         // After the tail, which tells the family: from then on a fold takes in the end of a token whenever it comes.
         foreach (var ending in earlier.GroupBy(e => e.StreamId))
@@ -164,14 +169,15 @@ public sealed class StreamLoader : IAsyncDisposable
         }
     }
 
-    private IReadOnlyList<IEvent> Remember(Guid id, List<IEvent> events)
+    private IReadOnlyList<IEvent> Remember(Guid id, List<IEvent> events, bool keep)
     {
         var carrying = events.FindLastIndex(e => e.Data is TokenFamilyEvent.RefreshTokenIssued or TokenFamilyEvent.RefreshTokenRotated);
         if (carrying > 0) events.RemoveRange(0, carrying);
+        if (!keep) return events;
         return _known.Set<IReadOnlyList<IEvent>>(id, events, new MemoryCacheEntryOptions { Size = events.Count, AbsoluteExpirationRelativeToNow = TimeSpan.FromMinutes(5) });
     }
 
-    private sealed record Ask(Guid[] Ids, IReadOnlyList<StreamToRead> Since, AccessTokenId? Token)
+    private sealed record Ask(Guid[] Ids, IReadOnlyList<StreamToRead> Since, AccessTokenId? Token, bool Keep)
     {
         public TaskCompletionSource<StreamsRead> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }

@@ -46,13 +46,10 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     }
 
     /// <summary>What an access token of ours says, if it is genuine, in time and meant for this server itself; else null.</summary>
-    public async Task<ReadAccessToken?> ReadAccessTokenAsync(string token, CancellationToken cancellation)
-    {
-        var result = await ValidateAsync(token, AccessTokenType, settings.Issuer, lifetime: true, cancellation);
-        if (result is null || !AccessTokenId.TryParse(result.Id, out var id)) return null;
-        if (!ScopeSet.TryParse(result.TryGetPayloadValue<string>("scope", out var scope) ? scope : null, out var scopes)) return null;
-        return new ReadAccessToken(id, new ClientId(result.GetPayloadValue<string>("client_id")), SubjectId.TryParse(result.Subject, out var subject) ? subject : null, scopes);
-    }
+    public Task<ReadAccessToken?> ReadAccessTokenAsync(string token, CancellationToken cancellation) => ReadAccessTokenAsync(token, settings.Issuer, cancellation);
+
+    /// <summary>The same, whoever the token is meant for. Who may be told is for the caller to check.</summary>
+    public Task<ReadAccessToken?> ReadAccessTokenForAnyoneAsync(string token, CancellationToken cancellation) => ReadAccessTokenAsync(token, audience: null, cancellation);
 
     /// <summary>An <c>id_token_hint</c>: our signature by any key that still stands, whoever it was for; it may have run out (OpenID Connect Core §3.1.2.1).</summary>
     public async Task<IdTokenHint?> ReadIdTokenHintAsync(string token, CancellationToken cancellation)
@@ -61,6 +58,16 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
         if (result is null || !SubjectId.TryParse(result.Subject, out var subject) || result.Audiences.FirstOrDefault() is not { } audience) return null;
         var session = result.TryGetPayloadValue<string>("sid", out var sid) && Guid.TryParseExact(sid, "N", out var id) ? id : (Guid?)null;
         return new IdTokenHint(subject, new ClientId(audience), session);
+    }
+
+    private async Task<ReadAccessToken?> ReadAccessTokenAsync(string token, string? audience, CancellationToken cancellation)
+    {
+        var jwt = await ValidateAsync(token, AccessTokenType, audience, lifetime: true, cancellation);
+        if (jwt is null || !AccessTokenId.TryParse(jwt.Id, out var id)) return null;
+        if (!ScopeSet.TryParse(jwt.TryGetPayloadValue<string>("scope", out var scope) ? scope : null, out var scopes)) return null;
+        return new ReadAccessToken(id, new ClientId(jwt.GetPayloadValue<string>("client_id")), SubjectId.TryParse(jwt.Subject, out var subject) ? subject : null, scopes,
+            [.. jwt.Audiences], jwt.GetPayloadValue<long>("iat"), jwt.GetPayloadValue<long>("exp"),
+            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null);
     }
 
     private async Task<JsonWebToken?> ValidateAsync(string token, string type, string? audience, bool lifetime, CancellationToken cancellation)
@@ -86,9 +93,10 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     }
 }
 
-/// <summary>What a genuine access token of ours says.</summary>
-/// <param name="Subject">Null when the client acts for itself.</param>
-public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes);
+/// <summary>What a genuine access token of ours says, RFC 9068 §2.2. Times are seconds since 1970.</summary>
+/// <param name="Subject">Null when the client acts for itself; <c>sub</c> is the client then.</param>
+/// <param name="AuthTime">When the person signed in; null where none did, as is <paramref name="Acr"/>.</param>
+public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime);
 
 /// <summary>What a genuine id_token of ours says about its person, client and session.</summary>
 public sealed record IdTokenHint(SubjectId Subject, ClientId Client, Guid? Session);

@@ -53,6 +53,12 @@ public sealed record ClientMetadata
     /// <summary>Ends redirects with the harmless fragment <c>#_</c>, so that a browser doesn't put an old one back: RFC 9700 §4.1.3.</summary>
     public bool AppendFragment { get; init; }
 
+    /// <summary>
+    /// The protected resources that it acts for, by the URIs of the catalogue: it may introspect access tokens that are meant for
+    /// them, whoever they were issued to. Null, never empty, when there is none: older events don't have the member.
+    /// </summary>
+    public ValueList<string>? Resources { get; init; }
+
     public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
 
     public bool IsNative => ApplicationType == "native";

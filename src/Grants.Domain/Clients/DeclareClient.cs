@@ -62,6 +62,8 @@ public static class DeclareClient
         // The consent page offers no box for these two, so a person could never tick them.
         if (client.OptionalScopes.Contains(StandardScopes.OpenId) || client.OptionalScopes.Contains(StandardScopes.OfflineAccess))
             return Metadata("grants_optional_scopes must not have openid or offline_access.");
+        if (client.Resources is not null && !client.IsConfidential)
+            return Metadata("grants_resources needs a client that can keep a secret.");
         if (client.DefaultMaxAge < 0)
             return Metadata("default_max_age must be 0 or greater.");
         if (client.Purposes.Any(purpose => purpose.Text.Length is 0 or > 80))

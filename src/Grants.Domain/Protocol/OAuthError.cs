@@ -15,6 +15,9 @@ public static class ErrorCode
     public const string ServerError = "server_error";
     public const string TemporarilyUnavailable = "temporarily_unavailable";
 
+    // RFC 7009 §2.2.1
+    public const string UnsupportedTokenType = "unsupported_token_type";
+
     // RFC 6750 §3.1
     public const string InvalidToken = "invalid_token";
     public const string InsufficientScope = "insufficient_scope";

@@ -100,6 +100,8 @@ public sealed class ConfigurationTests(AppFixture app) : IClassFixture<AppFixtur
     [InlineData("""{ "clients": [ { "client_id": "x", "client_name": "X", "grant_types": ["password"] } ] }""", "password")]
     [InlineData("""{ "clients": [ { "client_id": "x", "client_name": "X", "redirect_uris": ["https://x.example/"], "response_types": ["token"] } ] }""", "response_type")]
     [InlineData("""{ "clients": [ { "client_id": "x", "client_name": "X", "grant_types": ["client_credentials"], "token_endpoint_auth_method": "none" } ] }""", "secret")]
+    [InlineData("""{ "clients": [ { "client_id": "x", "client_name": "X", "grant_types": [], "grants_resources": ["http://localhost:5300", "https://unheard.example"] } ] }""", "grants_resources names https://unheard.example, but no such resource is declared")]
+    [InlineData("""{ "clients": [ { "client_id": "x", "client_name": "X", "grant_types": [], "token_endpoint_auth_method": "none", "grants_resources": ["http://localhost:5300"] } ] }""", "grants_resources needs a client that can keep a secret")]
     public async Task An_entry_that_cannot_be_is_refused_by_name(string json, string words)
     {
         var position = await app.PositionAsync();

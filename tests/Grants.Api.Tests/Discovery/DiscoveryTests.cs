@@ -18,7 +18,7 @@ public sealed class DiscoveryTests(AppFixture app)
     public static TheoryData<string, string> Routes => new()
     {
         { "/.well-known/openid-configuration", "GET" }, { "/.well-known/oauth-authorization-server", "GET" }, { "/jwks", "GET" }, { "/healthz", "GET" }, { "/readyz", "GET" },
-        { "/authorize", "GET POST" }, { "/authorize/00000000000000000000000000000001", "GET" }, { "/token", "POST" }, { "/userinfo", "GET POST" }, { "/logout", "GET POST" },
+        { "/authorize", "GET POST" }, { "/authorize/00000000000000000000000000000001", "GET" }, { "/token", "POST" }, { "/introspect", "POST" }, { "/revoke", "POST" }, { "/userinfo", "GET POST" }, { "/logout", "GET POST" },
         { "/logout/confirm", "POST" }, { "/signed-out", "GET" }, { "/signin", "GET POST" }, { "/signin/00000000000000000000000000000001", "GET POST" },
         { "/signin/00000000000000000000000000000001/other", "GET" }, { "/consent/00000000000000000000000000000001", "GET POST" }, { "/account", "GET" }, { "/account/apps", "GET" },
         { "/account/apps/00000000000000000000000000000001", "GET" }, { "/account/apps/00000000000000000000000000000001/remove", "GET POST" }, { "/", "GET" }, { "/grants.css", "GET" }, { "/icon.svg", "GET" },
@@ -70,7 +70,8 @@ public sealed class DiscoveryTests(AppFixture app)
                 member => Assert.StartsWith(TestConfiguration.Issuer + "/", (string?)member.Value));
             Assert.All(metadata.Where(member => member.Value is JsonArray), member => Assert.NotEmpty(member.Value!.AsArray()));
             foreach (var required in (string[])["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint", "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported",
-                "grant_types_supported", "scopes_supported", "response_modes_supported", "claims_supported", "acr_values_supported", "prompt_values_supported", "token_endpoint_auth_methods_supported"])
+                "grant_types_supported", "scopes_supported", "response_modes_supported", "claims_supported", "acr_values_supported", "prompt_values_supported", "token_endpoint_auth_methods_supported",
+                "introspection_endpoint", "introspection_endpoint_auth_methods_supported", "revocation_endpoint", "revocation_endpoint_auth_methods_supported"])
                 Assert.True(metadata.ContainsKey(required), required);
             Assert.Equal(["S256"], List(metadata, "code_challenge_methods_supported"));
             Assert.Contains("RS256", List(metadata, "id_token_signing_alg_values_supported"));
@@ -84,7 +85,7 @@ public sealed class DiscoveryTests(AppFixture app)
         var metadata = await MetadataAsync();
         foreach (var (name, value) in metadata.Where(member => member.Key.EndsWith("_endpoint", StringComparison.Ordinal) || member.Key == "jwks_uri"))
         {
-            var status = (int)(await app.NewVisitor().SendOnceAsync(new HttpRequestMessage(name == "token_endpoint" ? HttpMethod.Post : HttpMethod.Get, (string)value!))).Status;
+            var status = (int)(await app.NewVisitor().SendOnceAsync(new HttpRequestMessage(name is "token_endpoint" or "introspection_endpoint" or "revocation_endpoint" ? HttpMethod.Post : HttpMethod.Get, (string)value!))).Status;
             Assert.True(status is >= 200 and < 500 and not 404 and not 405, $"{name} {status}");
         }
     }
@@ -172,6 +173,21 @@ public sealed class DiscoveryTests(AppFixture app)
             client[member] = member is "response_modes" or "grant_types" ? new JsonArray(value) : value;
             await Assert.ThrowsAsync<SettingsException>(() => app.DeclareClientAsync(client));
         }
+    }
+
+    [Fact, Trait("Rule", "MD-2"), Trait("Rule", "CA-11")]
+    public async Task Every_client_authentication_that_is_named_for_introspection_and_revocation_works_and_no_other()
+    {
+        var metadata = await MetadataAsync();
+        using var http = app.NewClient();
+        foreach (var (client, method) in (List<(TestClient, string)>)[(TestClient.Tally, "client_secret_basic"), (TestClient.Poster, "client_secret_post"), (TestClient.BrowserApp, "none")])
+        {
+            Assert.Equal((method, List(metadata, "introspection_endpoint_auth_methods_supported").Contains(method)), (method, (await http.IntrospectAsync(client, "nonsense")).Ok));
+            Assert.Equal((method, List(metadata, "revocation_endpoint_auth_methods_supported").Contains(method)), (method, (await http.RevokeAsync(client, "nonsense")).Ok));
+        }
+
+        Assert.Equal(2, List(metadata, "introspection_endpoint_auth_methods_supported").Count);
+        Assert.Equal(3, List(metadata, "revocation_endpoint_auth_methods_supported").Count);
     }
 
     [Fact, Trait("Rule", "MD-2")]

@@ -61,7 +61,8 @@ public sealed class OutageTests(WiredApp app) : IClassFixture<WiredApp>
         Assert.Equal(HttpStatusCode.OK, signIn.Status);
 
         foreach (var answer in (TokenAnswer[])
-            [await http.RedeemAsync(ready, code), await http.RefreshAsync(TestClient.Tally, tokens.RefreshToken), await http.TokenAsync(TestClient.Report, ("grant_type", "client_credentials"))])
+            [await http.RedeemAsync(ready, code), await http.RefreshAsync(TestClient.Tally, tokens.RefreshToken), await http.TokenAsync(TestClient.Report, ("grant_type", "client_credentials")),
+             await http.IntrospectAsync(TestClient.Bank, tokens.AccessToken), await http.IntrospectAsync(TestClient.Tally, tokens.RefreshToken), await http.RevokeAsync(TestClient.Tally, tokens.RefreshToken)])
         {
             Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.Response.StatusCode);
             Assert.NotNull(answer.Response.Headers.RetryAfter);

@@ -117,6 +117,7 @@ public sealed class DeclareClientTests
         { "access tokens that never live", ErrorCode.InvalidClientMetadata, Sound with { AccessTokenLifetime = TimeSpan.Zero } },
         { "refresh tokens that never live", ErrorCode.InvalidClientMetadata, Sound with { RefreshTokenIdle = TimeSpan.FromSeconds(-1) } },
         { "grants that never live", ErrorCode.InvalidClientMetadata, Sound with { GrantLifetime = TimeSpan.Zero } },
+        { "a resource's caller without a secret", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = "none", Resources = ["https://bank.example"] } },
         { "a retry window below zero", ErrorCode.InvalidClientMetadata, Sound with { RefreshRetryWindow = TimeSpan.FromTicks(-1) } },
     };
 
@@ -139,6 +140,7 @@ public sealed class DeclareClientTests
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = ["client_credentials"], RedirectUris = [] }));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { ApplicationType = "native", TokenEndpointAuthMethod = "none", RedirectUris = ["com.example.tally:/callback"] }));
         Assert.Null(DeclareClient.WhyNot(new(new string('x', 256)), Sound));
+        Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = [], RedirectUris = [], Resources = ["https://bank.example"] }));
     }
 
     [Theory, Trait("Attack", "T21"), Trait("Attack", "K6")]

@@ -33,6 +33,7 @@ public sealed class DecisionLaws
         Refresh(past, ask);
         IssueClientToken.Decide(new(ask.Client, ask.Scopes, Id(22), BankCatalogue, Issuer), ask.Now);
         RevokeGrant.Decide(past.Grant, new(ask.Owner, EndedBy.Person, ""), ask.Now);
+        RevokeToken.Decide(past.Family, past.Grant, new(ask.Client.ClientId, ask.Allow ? ask.Generation : null), ask.Now);
         if (past.Authorization is not null)
         {
             Continue(past, ask);
@@ -91,6 +92,31 @@ public sealed class DecisionLaws
         else Assert.True(once.After(second).Family!.Revoked || !once.Family!.Refresh!.IsLive(ask.Now));
         return true;
     }, Print, cases: 1000);
+
+    [Fact, Trait("Law", "L3"), Trait("Rule", "RV-2")]
+    public void Nothing_revives_a_token_that_its_client_revoked_and_a_second_revocation_records_nothing() =>
+        Law.HoldsWhere(Gen.Select(Cases, Gen.Bool, Histories.Anything, Histories.Moment), given =>
+        {
+            var ((history, ask), alone, later, laterOn) = given;
+            var past = Scenario.Given(history);
+            var request = new RevokeToken.Request(ask.Client.ClientId, alone ? Math.Max(1, past.Family?.AccessTokens ?? 1) : null);
+            var decision = RevokeToken.Decide(past.Family, past.Grant, request, ask.Now);
+            Assert.True(decision.Events.Count <= 1);
+            Assert.All(decision.Events, e => Assert.Equal(FamilyId, e.Stream)); // the grant isn't the client's to end
+            if (decision is not Accepted<bool>(true, var events)) return false;
+            Assert.Equal(past.Family!.Facts.Client, ask.Client.ClientId);
+            foreach (var world in (Scenario[])[past.And(events), past.And(events).And(later)])
+            {
+                if (request.AccessToken is { } number) Assert.False(world.Family!.Stands(number));
+                else Assert.All(Enumerable.Range(0, world.Family!.AccessTokens + 1), token => Assert.False(world.Family.Stands(token)));
+                if (!alone) Assert.All(Enumerable.Range(0, 8), generation => Assert.IsType<Refused<IssuedTokens>>(Refresh(world, ask with { Generation = generation, Now = laterOn })));
+                Assert.Empty(RevokeToken.Decide(world.Family, world.Grant, request, laterOn).Events);
+            }
+
+            // The other half: what was not named lives on as before.
+            if (alone) Assert.Equal(Refresh(past, ask).GetType(), Refresh(past.And(events), ask).GetType());
+            return true;
+        }, given => Print(given.Item1), cases: 1000);
 
     [Fact]
     public void A_consent_never_grants_more_than_was_asked_and_every_asked_permission_gets_its_answer() => Law.HoldsWhere(Cases, given =>

@@ -15,11 +15,11 @@ namespace Grants.Domain.Tests.Properties;
 /// </summary>
 public sealed class RefreshModel
 {
-    public enum Move { Redeem, RefreshNewest, RefreshNewestByAnother, RefreshPrevious, RefreshOldest, NarrowGrant, RevokeGrant, RevokeFamily, RecordExpiry, Wait }
+    public enum Move { Redeem, RefreshNewest, RefreshNewestByAnother, RefreshPrevious, RefreshOldest, NarrowGrant, RevokeGrant, RevokeRefreshToken, RevokeAccessToken, RecordExpiry, Wait }
 
     private static readonly Gen<(Move Move, int Seconds)[]> Lives = Gen.Select(
         Gen.Frequency((2, Gen.Const(Move.Redeem)), (12, Gen.Const(Move.RefreshNewest)), (1, Gen.Const(Move.RefreshNewestByAnother)), (4, Gen.Const(Move.RefreshPrevious)),
-            (1, Gen.Const(Move.RefreshOldest)), (1, Gen.Const(Move.NarrowGrant)), (1, Gen.Const(Move.RevokeGrant)), (1, Gen.Const(Move.RevokeFamily)),
+            (1, Gen.Const(Move.RefreshOldest)), (1, Gen.Const(Move.NarrowGrant)), (1, Gen.Const(Move.RevokeGrant)), (1, Gen.Const(Move.RevokeRefreshToken)), (2, Gen.Const(Move.RevokeAccessToken)),
             (2, Gen.Const(Move.RecordExpiry)), (6, Gen.Const(Move.Wait))),
         Gen.OneOf(0, 1, 10, 29, 30, 31, 61, 3600, 86_400, 29 * 86_400, 31 * 86_400)).Array[1, 30];
 
@@ -71,9 +71,13 @@ public sealed class RefreshModel
                     Happen([.. RevokeGrant.Decide(world.Grant, new(Person, EndedBy.Person, ""), now).Events]);
                     ended = true;
                     break;
-                case Move.RevokeFamily when world.Family is not null:
-                    Happen(On(FamilyId, new TokenFamilyEvent.Revoked(EndedBy.Client, "", now)));
+                case Move.RevokeRefreshToken when world.Family is not null:
+                    Happen([.. RevokeToken.Decide(world.Family, world.Grant, new(client.ClientId, null), now).Events]);
                     ended = true;
+                    break;
+                case Move.RevokeAccessToken when tokens > 0:
+                    Happen([.. RevokeToken.Decide(world.Family, world.Grant, new(client.ClientId, tokens), now).Events]);
+                    Assert.False(world.Family!.Stands(tokens) && world.Grant!.IsLive(now)); // that one alone: refreshing goes on
                     break;
                 case Move.RecordExpiry:
                     Happen([.. RecordExpiry.Of(world.Authorization!, now).Select(e => On(RequestId, e)), .. RecordExpiry.Of(world.Grant!, now).Select(e => On(GrantId, e)),

@@ -64,13 +64,17 @@ internal static class Examples
         AppendFragment = true,
     };
 
+    private static readonly ClientMetadata ForResources = Bare with { ClientName = "Demo Bank", GrantTypes = [], Resources = ["https://bank.example", "https://cards.example/v1"] };
+
     /// <summary>Each with what its golden is called besides its wire name; empty for the main one.</summary>
     public static IReadOnlyList<(string Variant, IDomainEvent Event)> All { get; } =
     [
         ("", new ClientEvent.Registered(Tally, Full, At)),
         ("bare", new ClientEvent.Registered(Tally, Bare, At)),
+        ("resources", new ClientEvent.Registered(new("demo-bank"), ForResources, At)),
         ("", new ClientEvent.MetadataReplaced(Full, At)),
         ("bare", new ClientEvent.MetadataReplaced(Bare, At)),
+        ("resources", new ClientEvent.MetadataReplaced(ForResources, At)),
         ("", new ClientEvent.SecretAdded(new("2026-11", "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"), At)),
         ("", new ClientEvent.SecretRetired("2026-11", At)),
         ("", new ClientEvent.Suspended("abuse", At)),
