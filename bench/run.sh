@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Measures our server and others on this machine, with the same load, in the same run. See bench/README.md.
-#   bench/run.sh [--short] [--servers a,b] [--scenarios a,b] [--rounds N] [--seconds N] [--warm-up N]
+#   bench/run.sh [--short] [--no-build] [--servers a,b] [--scenarios a,b] [--rounds N] [--seconds N] [--warm-up N]
 set -euo pipefail
 # shellcheck disable=SC1091,SC2154
 source "$(dirname "$0")/lib.sh"
 
-rounds=5 seconds=10 warm=15 before=2 short=0 servers=() scenarios=()
+rounds=5 seconds=10 warm=15 before=2 short=0 build=1 servers=() scenarios=()
 while (($# > 0)); do
     case $1 in
         --short)
@@ -13,6 +13,7 @@ while (($# > 0)); do
             ((${#servers[@]} > 0)) || servers=(postgres-32 grants openiddict oidc-provider oidc-provider-pg)
             export BENCH_CONNECTIONS=${BENCH_CONNECTIONS:-8} BENCH_PEOPLE=${BENCH_PEOPLE:-4} BENCH_FAMILIES=${BENCH_FAMILIES:-128} BENCH_QUIET=${BENCH_QUIET:-0}
             ;;
+        --no-build) build=0 ;;
         --rounds) rounds=$2; shift ;;
         --seconds) seconds=$2; shift ;;
         --warm-up) warm=$2; shift ;;
@@ -32,8 +33,9 @@ need_bench
 trap bench_end EXIT
 trap 'exit 130' INT TERM
 needed=("${servers[@]}")
-[[ " ${servers[*]} " != *" postgres-"* || " ${servers[*]} " == *" grants "* ]] || needed+=(grants) # PostgreSQL alone needs rows that our server has written
-build_servers "${needed[@]}"
+# PostgreSQL alone and the server that stores nothing need rows that our server has written.
+[[ " ${servers[*]} " != *" postgres-"* && " ${servers[*]} " != *" grants-sign-only "* || " ${servers[*]} " == *" grants "* ]] || needed+=(grants)
+((!build)) || build_servers "${needed[@]}"
 start_postgres
 for server in "${servers[@]}"; do
     [[ -z ${dropped[$server]:-} && -z ${pids[$server]:-} ]] || continue
