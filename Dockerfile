@@ -11,12 +11,15 @@ COPY src/Grants.Projections/Grants.Projections.csproj src/Grants.Projections/
 COPY src/Grants.Api/Grants.Api.csproj src/Grants.Api/
 COPY samples/TallyBudget/TallyBudget.csproj samples/TallyBudget/
 COPY samples/DemoBank/DemoBank.csproj samples/DemoBank/
-RUN for project in src/Grants.Api samples/TallyBudget samples/DemoBank; do dotnet restore "$project" || exit 1; done
+# The first restore fetches what eng/publish.sh needs besides.
+RUN dotnet restore src/Grants.Api -p:GeneratedCode=none -p:PublishReadyToRun=true --runtime "linux-$(uname -m | sed 's/x86_64/x64/;s/aarch64/arm64/')" \
+    && for project in src/Grants.Api samples/TallyBudget samples/DemoBank; do dotnet restore "$project" || exit 1; done
 COPY src src
 COPY samples samples
 
 FROM build AS build-server
-RUN dotnet publish src/Grants.Api --no-restore --configuration Release --output /app
+COPY eng eng
+RUN eng/publish.sh /app
 FROM build AS build-tally
 RUN dotnet publish samples/TallyBudget --no-restore --configuration Release --output /app
 FROM build AS build-bank

@@ -2,7 +2,7 @@
 # Makes the server as it runs in production: eng/publish.sh OUT. The code that Wolverine generates for each endpoint is written
 # ahead and compiled in, so that no compiler is shipped or run; machine code is made ahead as well, so that it starts fast.
 # Needs no database; where PostgreSQL and curl are installed, what was made is also tried out.
-# RUNTIME: another machine's, such as linux-arm64. Further arguments go to dotnet publish.
+# RUNTIME: another machine's, such as linux-arm64. Further arguments are build properties: -p:PublishReadyToRun=false
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 source "$root/eng/need.sh"
@@ -22,6 +22,8 @@ runtime=${RUNTIME:-$here}
 work=$(mktemp -d) server=
 cleanup() {
     [[ -z $server ]] || { kill -TERM "$server" && wait "$server"; } 2>/dev/null || true
+    # The database of the trial lies elsewhere when its user can't reach this folder.
+    [[ ! -f $work/data/postgres-location ]] || rm -rf "$(cat "$work/data/postgres-location")"
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -30,7 +32,7 @@ quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 
 echo "Writing the code of the endpoints…"
 # Both builds have folders of their own: those of the checkout keep belonging to its Debug build.
-quietly dotnet build "$root/src/Grants.Api" --configuration Release --artifacts-path "$work/writer" --nologo -v quiet
+quietly dotnet build "$root/src/Grants.Api" --configuration Release --artifacts-path "$work/writer" --nologo -v quiet "$@"
 (cd "$work" && ASPNETCORE_ENVIRONMENT=Development quietly dotnet "$work/writer/bin/Grants.Api/release/grants.dll" codegen write)
 echo "Publishing for $runtime…"
 rm -rf "${out:?}"/*

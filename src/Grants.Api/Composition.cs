@@ -174,9 +174,7 @@ public static class Composition
         builder.Host.UseWolverine(options =>
         {
             options.ApplicationAssembly = typeof(Program).Assembly;
-#if GENERATED_AHEAD
-            options.CodeGeneration.TypeLoadMode = JasperFx.CodeGeneration.TypeLoadMode.Static; // what eng/publish.sh made: no compiler in the program
-#endif
+            if (GeneratedCode.IsCompiledIn) options.CodeGeneration.TypeLoadMode = JasperFx.CodeGeneration.TypeLoadMode.Static;
             options.Durability.Mode = settings.SingleNode ? DurabilityMode.Solo : DurabilityMode.Balanced;
             // The defaults leave a dead node's views standing for a minute.
             options.Durability.HealthCheckPollingTime = TimeSpan.FromSeconds(4);
@@ -184,6 +182,17 @@ public static class Composition
             options.Durability.CheckAssignmentPeriod = TimeSpan.FromSeconds(10);
         });
     }
+}
+
+/// <summary>The code that calls each endpoint. eng/publish.sh has it written ahead and compiles it in; other builds write and compile it when an endpoint is first called.</summary>
+internal static class GeneratedCode
+{
+    public static bool IsCompiledIn =>
+#if GENERATED_AHEAD
+        true;
+#else
+        false;
+#endif
 }
 
 /// <summary>Holds the private database's life: made when first asked for, stopped when the program ends.</summary>

@@ -15,20 +15,20 @@ try
     var isCommand = args.Length > 0 && !args[0].StartsWith('-');
     var settings = Settings.From(builder.Configuration, builder.Environment, isCommand);
     builder.AddGrantsLogging();
-    builder.Host.ApplyJasperFxExtensions();
+    if (isCommand) builder.Host.ApplyJasperFxExtensions(); // looks through every assembly for commands
     builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddGrantsLimits());
 
     builder.Services.AddSingleton(settings).AddSingleton(TimeProvider.System).AddGrantsDatabase().AddGrants().AddGrantsPages();
     builder.AddGrantsEventStore(settings);
 
-    var app = builder.Build();
+    await using var app = builder.Build(); // what fails before the start must still stop a private database
     app.UseSecurityHeaders(settings);
     app.UseGrantsErrors();
     app.UseOneBodyLengthOnly();
     app.UseKnownHostsOnly(settings);
     app.UseAuthentication();
-    // Code made ahead makes every endpoint here, and with it all that they use: a command that needs none of it shall not start a database.
-    if (!isCommand || args[0] == "codegen") app.MapWolverineEndpoints();
+    // With its code compiled in, every endpoint is made here, and with it all that they use: a command that needs none of it must not start a database.
+    if (!isCommand || args[0] == "run" || !GeneratedCode.IsCompiledIn) app.MapWolverineEndpoints();
 
     // The library has a command of that name which would rebuild the inline views as well, under the eyes of running decisions.
     string[] command = args is ["projections", "rebuild", .. var rest] ? ["views", "rebuild", .. rest] : args;

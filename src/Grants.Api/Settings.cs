@@ -42,7 +42,7 @@ public sealed class Settings
     /// <summary>How often the recorder of expiries looks.</summary>
     public required TimeSpan ExpiryInterval { get; init; }
 
-    public Uri IssuerUri => new(Issuer);
+    public Uri IssuerUri => field ??= new Uri(Issuer);
 
     public string Url(string path) => Issuer.TrimEnd('/') + path;
 

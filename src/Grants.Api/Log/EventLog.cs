@@ -26,7 +26,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// <param name="reliesOn">Further streams that must stand as the decision saw them, but that didn't cause anything.</param>
     public Task<Decision<T>> Commit<T>(Cause cause, IReadOnlyList<Guid> streams, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation,
         Func<StreamsRead, Guid?>? sessionOf = null, AccessTokenId? token = null, IReadOnlyList<Guid>? reliesOn = null) =>
-        CommitAsync(cause, (_, _) => Task.FromResult(streams), reliesOn ?? [], token, decide, sessionOf, cancellation);
+        CommitAsync(cause, null, [.. streams, .. reliesOn ?? []], token, decide, sessionOf, cancellation);
 
     /// <summary>
     /// Commits a decision over streams that first have to be found. <paramref name="find"/> runs again with every attempt, because
@@ -52,7 +52,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
             if (events.Count == 0) continue;
             var append = AppendOf(cause, read.Only(stream.Id), events, now);
             if (!events.Any(e => EventNames.HasInlineView(e.Event))) batch.Add(append);
-            else if (await WriteWithViewsAsync(append, cancellation)) written += events.Count;
+            else if (await WriteWithViewsAsync(null, append, cancellation)) written += events.Count;
         }
 
         if (batch.Count == 0) return written;
@@ -68,7 +68,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// <param name="token">An access token whose own revocation matters to the answer.</param>
     public Task<StreamsRead> Read(IReadOnlyList<Guid> streams, CancellationToken cancellation, AccessTokenId? token = null) => loader.ReadAsync(streams, token, cancellation);
 
-    private async Task<Decision<T>> CommitAsync<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>> find, IReadOnlyList<Guid> reliesOn, AccessTokenId? token,
+    private async Task<Decision<T>> CommitAsync<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>>? find, IReadOnlyList<Guid> streams, AccessTokenId? token,
         Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf, CancellationToken cancellation)
     {
         SemaphoreSlim? turn = null;
@@ -77,9 +77,9 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
             for (var attempt = 1; ; attempt++)
             {
                 // The first attempts take no lock: mostly nobody else is there. Whoever has lost twice holds the streams while it decides.
-                await using var session = store.LightweightSession();
-                IReadOnlyList<Guid> streams = [.. await find(session, cancellation), .. reliesOn];
-                if (attempt > 2) await LockAsync(session, streams, cancellation);
+                await using var session = attempt > 2 || find is not null ? store.LightweightSession() : null;
+                if (find is not null) streams = await find(session!, cancellation);
+                if (attempt > 2) await LockAsync(session!, streams, cancellation);
                 var read = await loader.ReadAsync(streams, token, cancellation);
                 var now = clock.GetUtcNow();
                 var decision = decide(read, now);
@@ -87,7 +87,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
                 if (Benchmark.StoresNothing) return decision;
                 var append = AppendOf(sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, read, decision.Events, now);
                 var written = attempt > 2 || Benchmark.SessionPerRequest || decision.Events.Any(e => EventNames.HasInlineView(e.Event))
-                    ? await WriteAsync(session, append, cancellation)
+                    ? await WriteWithViewsAsync(session, append, cancellation)
                     : await writer.AppendAsync(append).WaitAsync(cancellation);
                 if (written) return decision;
                 if (attempt == Attempts) throw new TooBusyException("The streams are being changed too often just now.");
@@ -114,8 +114,10 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
         return new Append(cause, read.LastEvent?.ToString() ?? cause.Command, now, [.. written, .. guards]);
     }
 
-    private async Task<bool> WriteWithViewsAsync(Append append, CancellationToken cancellation)
+    /// <param name="held">The session that holds the streams' locks; null: one of its own.</param>
+    private async Task<bool> WriteWithViewsAsync(IDocumentSession? held, Append append, CancellationToken cancellation)
     {
+        if (held is not null) return await WriteAsync(held, append, cancellation);
         await using var session = store.LightweightSession();
         return await WriteAsync(session, append, cancellation);
     }
