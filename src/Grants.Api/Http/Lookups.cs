@@ -19,7 +19,7 @@ public sealed class Lookups(IDocumentStore store, Changes changes) : IDisposable
     private const int MaxClients = 10_000;
     private readonly ConcurrentDictionary<ClientId, (long Generation, Client Client)> _clients = new();
     private readonly MemoryCache _owners = new(new MemoryCacheOptions { SizeLimit = 100_000 });
-    private (long Generation, Catalogue Catalogue)? _catalogue;
+    private KeptCatalogue? _catalogue;
 
     public async Task<Client?> ClientAsync(ClientId id, CancellationToken cancellation)
     {
@@ -42,7 +42,7 @@ public sealed class Lookups(IDocumentStore store, Changes changes) : IDisposable
         if (_catalogue is { } known && known.Generation == generation) return known.Catalogue;
         await using var session = store.QuerySession();
         var catalogue = await session.LoadAsync<Catalogue>(Catalogue.StreamId, cancellation) ?? Catalogue.Empty;
-        _catalogue = generation is { } at ? (at, catalogue) : null;
+        _catalogue = generation is { } at ? new KeptCatalogue(at, catalogue) : null;
         return catalogue;
     }
 
@@ -76,4 +76,6 @@ public sealed class Lookups(IDocumentStore store, Changes changes) : IDisposable
     }
 
     public void Dispose() => _owners.Dispose();
+
+    private sealed record KeptCatalogue(long Generation, Catalogue Catalogue);
 }

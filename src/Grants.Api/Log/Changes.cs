@@ -61,6 +61,7 @@ public sealed class Changes(DatabaseHandle database, TimeProvider clock, ILogger
             }
             catch (Exception e) when (e is NpgsqlException or TimeoutException or System.Net.Sockets.SocketException && !stoppingToken.IsCancellationRequested)
             {
+                Interlocked.Exchange(ref _heardAt, long.MinValue);
                 Deaf(logger, e.GetType().Name, null);
                 await Task.Delay(TimeSpan.FromSeconds(1), stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }

@@ -26,7 +26,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// <param name="reliesOn">Further streams that must stand as the decision saw them, but that didn't cause anything.</param>
     public Task<Decision<T>> Commit<T>(Cause cause, IReadOnlyList<Guid> streams, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation,
         Func<StreamsRead, Guid?>? sessionOf = null, AccessTokenId? token = null, IReadOnlyList<Guid>? reliesOn = null) =>
-        CommitAsync(cause, null, [.. streams, .. reliesOn ?? []], token, decide, sessionOf, cancellation);
+        CommitAsync(cause, null, [.. streams, .. reliesOn ?? []], token, decide, sessionOf, caused: streams.Count > 0, cancellation);
 
     /// <summary>
     /// Commits a decision over streams that first have to be found. <paramref name="find"/> runs again with every attempt, because
@@ -34,7 +34,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// </summary>
     public Task<Decision<T>> Commit<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>> find,
         Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation, Func<StreamsRead, Guid?>? sessionOf = null) =>
-        CommitAsync(cause, find, [], null, decide, sessionOf, cancellation);
+        CommitAsync(cause, find, [], null, decide, sessionOf, caused: true, cancellation);
 
     /// <summary>
     /// Commits what is decided about each of many streams in one transaction, each stream for itself; a stream that somebody changed
@@ -50,7 +50,8 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
             var now = clock.GetUtcNow();
             var (cause, events) = decide(read, stream.Id, now);
             if (events.Count == 0) continue;
-            var append = AppendOf(cause, read.Only(stream.Id), events, now);
+            var only = read.Only(stream.Id);
+            var append = AppendOf(cause, only, only.LastEvent, events, now);
             if (!events.Any(e => EventNames.HasInlineView(e.Event))) batch.Add(append);
             else if (await WriteWithViewsAsync(null, append, cancellation)) written += events.Count;
         }
@@ -69,7 +70,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     public Task<StreamsRead> Read(IReadOnlyList<Guid> streams, CancellationToken cancellation, AccessTokenId? token = null) => loader.ReadAsync(streams, token, cancellation);
 
     private async Task<Decision<T>> CommitAsync<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>>? find, IReadOnlyList<Guid> streams, AccessTokenId? token,
-        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf, CancellationToken cancellation)
+        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf, bool caused, CancellationToken cancellation)
     {
         SemaphoreSlim? turn = null;
         try
@@ -85,7 +86,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
                 var decision = decide(read, now);
                 if (decision.Events.Count == 0) return decision;
                 if (Benchmark.StoresNothing) return decision;
-                var append = AppendOf(sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, read, decision.Events, now);
+                var append = AppendOf(sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, read, caused ? read.LastEvent : null, decision.Events, now);
                 var written = attempt > 2 || Benchmark.SessionPerRequest || decision.Events.Any(e => EventNames.HasInlineView(e.Event))
                     ? await WriteWithViewsAsync(session, append, cancellation)
                     : await writer.AppendAsync(append).WaitAsync(cancellation);
@@ -106,12 +107,12 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     }
 
     /// <summary>Every stream that the decision looked at must still be what it was, also those that get no event (L3: a grant that is revoked on another node meanwhile stops the token).</summary>
-    private static Append AppendOf(Cause cause, StreamsRead read, IReadOnlyList<StreamEvent> events, DateTimeOffset now)
+    private static Append AppendOf(Cause cause, StreamsRead read, Guid? because, IReadOnlyList<StreamEvent> events, DateTimeOffset now)
     {
         // In the order decided, which is the order in the log; the guards come last.
         var written = events.GroupBy(e => e.Stream).Select(stream => new Write(stream.Key, read.Version(stream.Key), [.. stream.Select(e => e.Event)])).ToList();
         var guards = read.Ids.Distinct().Where(id => written.TrueForAll(write => write.Stream != id)).Select(id => new Write(id, read.Version(id), []));
-        return new Append(cause, read.LastEvent?.ToString() ?? cause.Command, now, [.. written, .. guards]);
+        return new Append(cause, because?.ToString() ?? cause.Command, now, [.. written, .. guards]);
     }
 
     /// <param name="held">The session that holds the streams' locks; null: one of its own.</param>

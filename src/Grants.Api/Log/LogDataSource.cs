@@ -16,7 +16,7 @@ public sealed class LogDataSource(DatabaseHandle database) : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Value.DisposeAsync();
 
-    private const string Options = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c lock_timeout=10s";
+    private const string Options = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off -c enable_mergejoin=off -c lock_timeout=10s";
 
     private static NpgsqlDataSource Build(string connectionString)
     {

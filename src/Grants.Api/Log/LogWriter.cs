@@ -94,7 +94,7 @@ public sealed class LogWriter : IAsyncDisposable
         {
             await CommitTogetherAsync(kept);
         }
-        catch (PostgresException e) when (kept.Count > 1 && !IsOutage(e))
+        catch (Exception e) when (kept.Count > 1 && !IsOutage(e))
         {
             // One of them can't be written as it is; the others must not suffer. Each is safe to try again: its versions tell.
             Split.Add(1);
@@ -142,8 +142,8 @@ public sealed class LogWriter : IAsyncDisposable
         else item.Done.TrySetException(e);
     }
 
-    /// <summary>The server is going away or out of means (classes 57, 53 and 08): trying the same again item by item would only take longer.</summary>
-    private static bool IsOutage(PostgresException e) => e.SqlState[..2] is "57" or "53" or "08";
+    /// <summary>The server is gone, going or out of means (classes 57, 53 and 08): trying the same again item by item would only take longer.</summary>
+    private static bool IsOutage(Exception e) => e is PostgresException refused ? refused.SqlState[..2] is "57" or "53" or "08" : e is NpgsqlException or TimeoutException or IOException or System.Net.Sockets.SocketException;
 
     private sealed record Item(Append Append, long Since)
     {

@@ -75,7 +75,7 @@ public sealed class StreamLoader : IAsyncDisposable
         if (ids.Length == 0) return new StreamsRead(ids, new Dictionary<Guid, IReadOnlyList<IEvent>>());
         if (Benchmark.SessionPerRequest) return await ReadBySessionAsync(ids, cancellation);
         var ask = new Ask(ids, [.. streams.Where(stream => stream.EndingsSince < long.MaxValue)], token, keep);
-        _asks.Writer.TryWrite(ask);
+        ObjectDisposedException.ThrowIf(!_asks.Writer.TryWrite(ask), this);
         return await ask.Done.Task.WaitAsync(cancellation);
     }
 
