@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Does a request cost the same on an old log? (law L8) Measures before and after: 10,000 refreshes of each family, millions of
 # tokens of one client, ten million events in the log.
-#   bench/l8.sh [--refreshes 10000] [--events 10000000] [--seconds 10]
+#   bench/l8.sh [--refreshes 10000] [--events 10000000] [--seconds 10] [--rounds 3] [--warm-up 15]
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-refreshes=10000 events=10000000 seconds=10 rounds=3
+refreshes=10000 events=10000000 seconds=10 rounds=3 warm=15
 while (($# > 0)); do
     case $1 in
         --refreshes) refreshes=$2 ;;
         --events) events=$2 ;;
         --seconds) seconds=$2 ;;
         --rounds) rounds=$2 ;;
+        --warm-up) warm=$2 ;;
         *) sed -n '2,4s/^# *//p' "$0" >&2; exit 2 ;;
     esac
     shift 2
@@ -39,7 +40,7 @@ families=$connections
 node "$bench/prepare.mjs" people "$(url_of grants)" "$run/grants"
 prepare grants refresh
 say "Warming up…"
-for scenario in client_credentials refresh code; do drive grants "$scenario" 15 all; done
+for scenario in client_credentials refresh code; do drive grants "$scenario" "$warm" all; done
 await_quiet grants || true
 # Fresh families: those of the warm-up have had their refreshes.
 rm -f "$run/grants/refresh.txt"
@@ -66,7 +67,7 @@ launch grants "$(url_of grants)/readyz" "$run/grants" env ASPNETCORE_ENVIRONMENT
     Grants__Limits__AuthorizationsPerMinutePerNetwork=1000000000 Grants__Limits__AuthorizationsPerMinutePerClient=1000000000 "${BENCH_GRANTS:-$data/out/grants}/grants" --urls "$(url_of grants)"
 sql postgres checkpoint
 say "Warming up…"
-for scenario in client_credentials refresh code; do drive grants "$scenario" 15 all; done
+for scenario in client_credentials refresh code; do drive grants "$scenario" "$warm" all; done
 await_quiet grants || true
 show "on a log of $events events" refresh
 show "on a log of $events events" client_credentials

@@ -67,7 +67,7 @@ shared_buffers = 256MB
 synchronous_commit = on
 fsync = on
 max_wal_size = 4GB
-max_connections = 300
+max_connections = 800
 CONF
         as_postgres "$(pg_program pg_ctl)" -D "$pg/data" -l "$pg/log" -w start >/dev/null || { cat "$pg/log" >&2; exit 1; }
     )
