@@ -42,6 +42,13 @@ public static class Errors
         var busy = failure is TooBusyException || IsOutage(failure);
         var status = busy ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status500InternalServerError;
         if (busy) http.Response.Headers.RetryAfter = "5";
+        if (IsLostConnection(failure))
+        {
+            // A database that was killed took every connection with it: without this, each idle one would fail one more request.
+            app.Services.GetRequiredService<NpgsqlDataSource>().Clear();
+            app.Services.GetRequiredService<LogDataSource>().Value.Clear();
+        }
+
         // Types and places, not messages: those of a failed query quote its parameters (L6).
         if (failure is not null) Failed(app.Logger, Causes.RequestId(http), TypesOf(failure), failure.StackTrace, null);
         var page = http.Request.Path == "/" || Array.Exists(Pages, path => http.Request.Path.StartsWithSegments(path));
@@ -75,6 +82,14 @@ public static class Errors
 
     private static string TypesOf(Exception failure) => failure.GetType().Name
         + (failure is PostgresException postgres ? $" {postgres.SqlState}" : "") + (failure.InnerException is { } inner ? $" < {TypesOf(inner)}" : "");
+
+    private static bool IsLostConnection(Exception? failure) => failure switch
+    {
+        null or TooBusyException => false,
+        PostgresException postgres => postgres.SqlState.StartsWith("57P", StringComparison.Ordinal),
+        NpgsqlException or SocketException => true,
+        _ => IsLostConnection(failure.InnerException),
+    };
 
     private static bool IsOutage(Exception? failure) => failure switch
     {
