@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Does a request cost the same on an old log? (law L8) Measures before and after: 10,000 refreshes of each family, millions of
-# tokens of one client, ten million events in the log.
-#   bench/l8.sh [--refreshes 10000] [--events 10000000] [--seconds 10] [--rounds 3] [--warm-up 15]
+# Does a request cost the same on an old log? (law L8) Measures on a young log, and again when it holds millions of events, which are
+# tokens of one client.
+#   bench/l8.sh [--events 10000000] [--seconds 10] [--rounds 3] [--warm-up 15]
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-refreshes=10000 events=10000000 seconds=10 rounds=3 warm=15
+events=10000000 seconds=10 rounds=3 warm=15
 while (($# > 0)); do
     case $1 in
-        --refreshes) refreshes=$2 ;;
         --events) events=$2 ;;
         --seconds) seconds=$2 ;;
         --rounds) rounds=$2 ;;
@@ -38,22 +37,11 @@ show() { # what, scenario: medians over the rounds
 
 families=$connections
 node "$bench/prepare.mjs" people "$(url_of grants)" "$run/grants"
-prepare grants refresh
 say "Warming up…"
-for scenario in client_credentials refresh code; do drive grants "$scenario" "$warm" all; done
+for scenario in client_credentials code; do drive grants "$scenario" "$warm" all; done
 await_quiet grants || true
-# Fresh families: those of the warm-up have had their refreshes.
-rm -f "$run/grants/refresh.txt"
-prepare grants refresh
-show "first refreshes of $families families" refresh
 show "first tokens of a client" client_credentials
 show "short log" code
-
-say "Refreshing until each family has had $refreshes…"
-done_before() { sql grants "select coalesce(min(n), 0) from (select count(*) n from grants.mt_events where type = 'token_family.refresh_token_rotated' and stream_id in (select stream_id from grants.mt_events where type = 'token_family.refresh_token_rotated' group by stream_id order by max(seq_id) desc limit $families) group by stream_id) x"; }
-until (($(done_before) >= refreshes)); do drive grants refresh 30 all; ((errors == 0)) || { say "!!! $errors errors: $sample"; exit 1; }; done
-await_quiet grants || true
-show "after $(done_before) refreshes of each" refresh
 
 say "Filling the log up to $events events…"
 kill -TERM "${pids[grants]}" && wait "${pids[grants]}" 2>/dev/null || true
@@ -67,9 +55,8 @@ launch grants "$(url_of grants)/readyz" "$run/grants" env ASPNETCORE_ENVIRONMENT
     Grants__Limits__AuthorizationsPerMinutePerNetwork=1000000000 Grants__Limits__AuthorizationsPerMinutePerClient=1000000000 "${BENCH_GRANTS:-$data/out/grants}/grants" --urls "$(url_of grants)"
 sql postgres checkpoint
 say "Warming up…"
-for scenario in client_credentials refresh code; do drive grants "$scenario" "$warm" all; done
+for scenario in client_credentials code; do drive grants "$scenario" "$warm" all; done
 await_quiet grants || true
-show "on a log of $events events" refresh
 show "on a log of $events events" client_credentials
 show "on a log of $events events" code
 say "Written to $results/l8.txt"
