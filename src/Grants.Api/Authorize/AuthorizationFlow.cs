@@ -41,28 +41,42 @@ public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSess
     }
 
     /// <summary>Decides what comes next and does it.</summary>
-    public async Task<IResult> ContinueAsync(HttpContext http, OpenRequest open)
-    {
-        var step = await NextAsync(http, open, await browser.FindAsync(http));
-        return Respond(http, open, step);
-    }
+    public async Task<IResult> ContinueAsync(HttpContext http, OpenRequest open) => Respond(http, open, await NextAsync(http, open, await browser.FindAsync(http)));
+
+    /// <summary>Records that the request has arrived and what comes next, together.</summary>
+    /// <param name="open">The request as the event describes it.</param>
+    public async Task<IResult> ArriveAsync(HttpContext http, OpenRequest open, Session? session) => Respond(http, open, await NextAsync(http, open, session, arriving: true));
 
     /// <summary>Decides what comes next. A page asks first, so that it is never shown where the request has moved on.</summary>
-    public async Task<NextStep> NextAsync(HttpContext http, OpenRequest open, Session? session)
+    public Task<NextStep> NextAsync(HttpContext http, OpenRequest open, Session? session) => NextAsync(http, open, session, arriving: false);
+
+    private async Task<NextStep> NextAsync(HttpContext http, OpenRequest open, Session? session, bool arriving)
     {
-        var id = open.Authorization.Id;
+        var (authorization, client, _) = open;
+        var id = authorization.Id;
         var family = Guid.CreateVersion7(clock.GetUtcNow());
         Guid? grant = null;
-        var actor = session is null ? Cause.ByClient(open.Client.ClientId) : Cause.Person(session.Subject);
-        var decision = await log.Commit(await causes.Of(http, actor, open.Client.ClientId, session?.Id, session?.Subject),
+        var actor = session is null ? Cause.ByClient(client.ClientId) : Cause.Person(session.Subject);
+        var decision = await log.Commit(await causes.Of(http, actor, client.ClientId, session?.Id, session?.Subject),
             async (query, cancellation) =>
             {
-                grant = session is null ? null : await Lookups.LiveGrantAsync(query, session.Subject, open.Client.ClientId, cancellation);
+                grant = session is null ? null : await lookups.LiveGrantAsync(query, session.Subject, client.ClientId, cancellation);
                 return StreamsOf(id, session, grant);
             },
-            (streams, now) => ContinueAuthorization.Decide(streams.Authorization(id)!, grant is { } g ? streams.Grant(g) : null,
-                new(open.Client, session is null ? null : streams.Session(session.Id), family), now),
-            http.RequestAborted);
+            (streams, now) =>
+            {
+                var ask = new ContinueAuthorization.Request(client, session is null ? null : streams.Session(session.Id), family);
+                var live = grant is { } g ? streams.Grant(g) : null;
+                return arriving ? BeginAuthorization.Decide(authorization, live, ask, now) : ContinueAuthorization.Decide(streams.Authorization(id)!, live, ask, now);
+            },
+            http.RequestAborted,
+            guess: () =>
+            {
+                if (session is null) return new Guess(StreamsOf(id, null, null));
+                grant = lookups.LastLiveGrant(session.Subject, client.ClientId);
+                return grant is { } g ? new Guess(StreamsOf(id, session, g), read => read.Grant(g) is { } known && known.IsLive(clock.GetUtcNow())) : null;
+            },
+            begins: arriving ? id : null);
         return decision is Accepted<NextStep>(var step, _) ? step : throw new InvalidOperationException("Continuing is never refused as a whole.");
     }
 

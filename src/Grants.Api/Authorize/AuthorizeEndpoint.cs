@@ -87,12 +87,13 @@ public sealed class Authorize(EventLog log, Lookups lookups, BrowserSession brow
         var now = clock.GetUtcNow();
         var authorization = Guid.CreateVersion7(now);
         var mark = await personal.BrowserHashAsync(browser.Mark(http), cancellation);
-        await log.Commit(await causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId, session?.Id, session?.Subject), [authorization],
-            (_, at) => Decide.Accept(true, new StreamEvent(authorization, new AuthorizationEvent.Requested(request, mark, at, at + Authorization.Lifetime))), cancellation);
+        var arrived = new Authorization(authorization, request, mark, now, now + Authorization.Lifetime);
+        if (!HttpMethods.IsPost(http.Request.Method)) return await flow.ArriveAsync(http, new OpenRequest(arrived, client, valid.Private), session);
 
         // A browser holds its cookies back from a cross-site POST, so a POST is always taken up again by a GET.
-        if (HttpMethods.IsPost(http.Request.Method)) return Results.Extensions.SeeOther($"/authorize/{authorization:N}");
-        return await flow.ContinueAsync(http, new OpenRequest(new Authorization(authorization, request, mark, now, now + Authorization.Lifetime), client, valid.Private));
+        await log.Commit(await causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId, session?.Id, session?.Subject), [authorization],
+            (_, _) => Decide.Accept(true, BeginAuthorization.Arrival(arrived)), cancellation, begins: authorization);
+        return Results.Extensions.SeeOther($"/authorize/{authorization:N}");
     }
 
     /// <summary>

@@ -81,7 +81,7 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
             await causes.Of(http, session is null ? Cause.ByClient(open.Client.ClientId) : Cause.Person(session.Subject), open.Client.ClientId, session?.Id, session?.Subject),
             async (query, cancellation) =>
             {
-                grant = session is null ? null : await Lookups.LiveGrantAsync(query, session.Subject, open.Client.ClientId, cancellation);
+                grant = session is null ? null : await lookups.LiveGrantAsync(query, session.Subject, open.Client.ClientId, cancellation);
                 return AuthorizationFlow.StreamsOf(id, session, grant);
             },
             (streams, now) => AnswerConsent.Decide(streams.Authorization(id)!, grant is { } g ? streams.Grant(g) : null,

@@ -19,6 +19,7 @@ public sealed class Lookups(IDocumentStore store, Changes changes) : IDisposable
     private const int MaxClients = 10_000;
     private readonly ConcurrentDictionary<ClientId, (long Generation, Client Client)> _clients = new();
     private readonly MemoryCache _owners = new(new MemoryCacheOptions { SizeLimit = 100_000 });
+    private readonly MemoryCache _live = new(new MemoryCacheOptions { SizeLimit = 100_000 });
     private KeptCatalogue? _catalogue;
 
     public async Task<Client?> ClientAsync(ClientId id, CancellationToken cancellation)
@@ -69,13 +70,21 @@ public sealed class Lookups(IDocumentStore store, Changes changes) : IDisposable
     }
 
     /// <summary>The stream of the grant that is live between the two, if there is one.</summary>
-    public static async Task<Guid?> LiveGrantAsync(IQuerySession session, SubjectId subject, ClientId client, CancellationToken cancellation)
+    public async Task<Guid?> LiveGrantAsync(IQuerySession session, SubjectId subject, ClientId client, CancellationToken cancellation)
     {
         var key = Grant.KeyOf(subject, client);
-        return (await session.Query<Grant>().FirstOrDefaultAsync(grant => grant.LiveKey == key, cancellation))?.Id;
+        if ((await session.Query<Grant>().FirstOrDefaultAsync(grant => grant.LiveKey == key, cancellation))?.Id is not { } found) return null;
+        return _live.Set(key, found, new MemoryCacheEntryOptions { Size = 1, SlidingExpiration = TimeSpan.FromHours(1) });
     }
 
-    public void Dispose() => _owners.Dispose();
+    /// <summary>The grant that was the live one when last looked for; null when nobody has looked. Its stream tells whether it still is.</summary>
+    public Guid? LastLiveGrant(SubjectId subject, ClientId client) => _live.TryGetValue(Grant.KeyOf(subject, client), out Guid known) ? known : null;
+
+    public void Dispose()
+    {
+        _owners.Dispose();
+        _live.Dispose();
+    }
 
     private sealed record KeptCatalogue(long Generation, Catalogue Catalogue);
 }

@@ -18,7 +18,11 @@ public sealed record Write(Guid Stream, long Expected, IReadOnlyList<IDomainEven
 /// <summary>One decision's appends: all of them are written or none.</summary>
 /// <param name="Because">Causation: the id of the event that led here, or the command.</param>
 /// <param name="At">When it was decided: the time of every event.</param>
-public sealed record Append(Cause Cause, string Because, DateTimeOffset At, IReadOnlyList<Write> Writes);
+public sealed record Append(Cause Cause, string Because, DateTimeOffset At, IReadOnlyList<Write> Writes)
+{
+    /// <summary>The ids that the events will have, for each of <see cref="Writes"/>.</summary>
+    internal IReadOnlyList<Guid[]> Ids { get; } = [.. Writes.Select(write => write.Events.Select(_ => Guid.CreateVersion7(At)).ToArray())];
+}
 
 /// <summary>
 /// Many decisions' appends in one statement, which is one transaction. Streams are locked in id order, every expected version is compared
@@ -60,13 +64,14 @@ internal sealed class AppendBatch(IDocumentStore store)
         {
             var item = items[i];
             var marks = HeadersOf(item.Cause);
-            foreach (var write in item.Writes)
+            for (var k = 0; k < item.Writes.Count; k++)
             {
+                var write = item.Writes[k];
                 (wItem[w], wStream[w], wExpected[w], wCount[w]) = (i, write.Stream, write.Expected, write.Events.Count);
                 wType[w++] = write.Events.Count > 0 ? _names.StreamOf(write.Events[0]) : null;
                 for (var j = 0; j < write.Events.Count; j++, e++)
                 {
-                    (eItem[e], eId[e], eStream[e], eVersion[e]) = (i, Guid.CreateVersion7(item.At), write.Stream, write.Expected + j + 1);
+                    (eItem[e], eId[e], eStream[e], eVersion[e]) = (i, item.Ids[k][j], write.Stream, write.Expected + j + 1);
                     (type[e], dotnet[e]) = _names.Of(write.Events[j]);
                     body[e] = _serializer.ToJson(write.Events[j]);
                     (at[e], correlation[e], causation[e], headers[e], actor[e]) = (item.At.UtcDateTime, item.Cause.Request, item.Because, marks, item.Cause.Actor);

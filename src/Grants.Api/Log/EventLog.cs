@@ -8,6 +8,10 @@ using NpgsqlTypes;
 
 namespace Grants.Api.Log;
 
+/// <summary>Streams that a decision may be about, from memory.</summary>
+/// <param name="Holds">Whether they are, by what is remembered of them. Then the commit, which compares their versions, proves it.</param>
+public sealed record Guess(IReadOnlyList<Guid> Streams, Func<StreamsRead, bool>? Holds = null);
+
 /// <summary>
 /// The one door to the log. Loads the named streams, calls the pure decision with them and the clock, appends what it decided,
 /// commits, and only then returns (L1). Whoever loses a race is loaded and decided again, a bounded number of times (L2).
@@ -24,17 +28,23 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// <param name="sessionOf">Where the caller doesn't know the browser session but the streams do (a token request has no cookie).</param>
     /// <param name="token">An access token whose own revocation matters to the decision.</param>
     /// <param name="reliesOn">Further streams that must stand as the decision saw them, but that didn't cause anything.</param>
+    /// <param name="begins">One of the streams: that which the decision begins, if all goes well.</param>
     public Task<Decision<T>> Commit<T>(Cause cause, IReadOnlyList<Guid> streams, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation,
-        Func<StreamsRead, Guid?>? sessionOf = null, AccessTokenId? token = null, IReadOnlyList<Guid>? reliesOn = null) =>
-        CommitAsync(cause, null, [.. streams, .. reliesOn ?? []], token, decide, sessionOf, caused: streams.Count > 0, cancellation);
+        Func<StreamsRead, Guid?>? sessionOf = null, AccessTokenId? token = null, IReadOnlyList<Guid>? reliesOn = null, Guid? begins = null)
+    {
+        IReadOnlyList<Guid> all = [.. streams, .. reliesOn ?? []];
+        return CommitAsync(cause, null, token is null ? () => new Guess(all) : null, all, token, decide, sessionOf, caused: streams.Count > 0, begins, cancellation);
+    }
 
     /// <summary>
     /// Commits a decision over streams that first have to be found. <paramref name="find"/> runs again with every attempt, because
     /// what it finds may be what the race was about. Throws <see cref="TooBusyException"/> when every attempt was lost.
     /// </summary>
+    /// <param name="guess">What was found lately, if anything.</param>
+    /// <param name="begins">One of the streams: that which the decision begins, if all goes well.</param>
     public Task<Decision<T>> Commit<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>> find,
-        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation, Func<StreamsRead, Guid?>? sessionOf = null) =>
-        CommitAsync(cause, find, [], null, decide, sessionOf, caused: true, cancellation);
+        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation, Func<Guess?>? guess = null, Guid? begins = null) =>
+        CommitAsync(cause, find, guess, [], null, decide, null, caused: true, begins, cancellation);
 
     /// <summary>
     /// Commits what is decided about each of many streams in one transaction, each stream for itself; a stream that somebody changed
@@ -52,7 +62,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
             if (events.Count == 0) continue;
             var only = read.Only(stream.Id);
             var append = AppendOf(cause, only, only.LastEvent, events, now);
-            if (!events.Any(e => EventNames.HasInlineView(e.Event))) batch.Add(append);
+            if (!HasInlineView(append)) batch.Add(append);
             else if (await WriteWithViewsAsync(null, append, cancellation)) written += events.Count;
         }
 
@@ -69,9 +79,10 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// <param name="token">An access token whose own revocation matters to the answer.</param>
     public Task<StreamsRead> Read(IReadOnlyList<Guid> streams, CancellationToken cancellation, AccessTokenId? token = null) => loader.ReadAsync(streams, token, cancellation);
 
-    private async Task<Decision<T>> CommitAsync<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>>? find, IReadOnlyList<Guid> streams, AccessTokenId? token,
-        Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf, bool caused, CancellationToken cancellation)
+    private async Task<Decision<T>> CommitAsync<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>>? find, Func<Guess?>? guess, IReadOnlyList<Guid> streams,
+        AccessTokenId? token, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf, bool caused, Guid? begins, CancellationToken cancellation)
     {
+        if (guess?.Invoke() is { Streams.Count: > 0 } guessed && await CommitByMemoryAsync(cause, guessed, decide, sessionOf, caused, begins, cancellation) is { } done) return done;
         SemaphoreSlim? turn = null;
         try
         {
@@ -87,10 +98,15 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
                 if (decision.Events.Count == 0) return decision;
                 if (Benchmark.StoresNothing) return decision;
                 var append = AppendOf(sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, read, caused ? read.LastEvent : null, decision.Events, now);
-                var written = attempt > 2 || Benchmark.SessionPerRequest || decision.Events.Any(e => EventNames.HasInlineView(e.Event))
+                var written = attempt > 2 || Benchmark.SessionPerRequest || HasInlineView(append)
                     ? await WriteWithViewsAsync(session, append, cancellation)
                     : await writer.AppendAsync(append).WaitAsync(cancellation);
-                if (written) return decision;
+                if (written)
+                {
+                    loader.Learn(append, streams);
+                    return decision;
+                }
+
                 if (attempt == Attempts) throw new TooBusyException("The streams are being changed too often just now.");
                 if (turn is null && streams.Count > 0)
                 {
@@ -105,6 +121,32 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
             turn?.Release();
         }
     }
+
+    /// <summary>
+    /// One attempt by what this node remembers, which spares the reading. It counts only if something is written, because then the commit
+    /// compares the version of every stream that the decision saw; a refusal is always decided again by what the database says.
+    /// </summary>
+    private async Task<Decision<T>?> CommitByMemoryAsync<T>(Cause cause, Guess guess, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf,
+        bool caused, Guid? begins, CancellationToken cancellation)
+    {
+        if (loader.Remembered(guess.Streams, begins) is not { } read || guess.Holds?.Invoke(read) == false) return null;
+        var now = clock.GetUtcNow();
+        var decision = decide(read, now);
+        if (decision.Events.Count == 0 || decision is Refused<T>) return null;
+        if (Benchmark.StoresNothing) return decision;
+        var append = AppendOf(sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, read, caused ? read.LastEvent : null, decision.Events, now);
+        if (HasInlineView(append)) return null;
+        if (await writer.AppendAsync(append).WaitAsync(cancellation))
+        {
+            loader.Learn(append, guess.Streams);
+            return decision;
+        }
+
+        loader.Mistrust(append);
+        return null;
+    }
+
+    private static bool HasInlineView(Append append) => append.Writes.Any(write => write.Events.Any(EventNames.HasInlineView));
 
     /// <summary>Every stream that the decision looked at must still be what it was, also those that get no event (L3: a grant that is revoked on another node meanwhile stops the token).</summary>
     private static Append AppendOf(Cause cause, StreamsRead read, Guid? because, IReadOnlyList<StreamEvent> events, DateTimeOffset now)
@@ -128,9 +170,9 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     {
         session.QueueOperation(new SqlOperation($"select {GrantsStore.Schema}.expect_versions(?, ?)",
             (append.Writes.Select(write => write.Stream).ToArray(), NpgsqlDbType.Uuid), (append.Writes.Select(write => write.Expected).ToArray(), NpgsqlDbType.Bigint)));
-        foreach (var write in append.Writes.Where(write => write.Events.Count > 0))
+        foreach (var (write, ids) in append.Writes.Zip(append.Ids).Where(entry => entry.First.Events.Count > 0))
         {
-            var marked = write.Events.Select(object (e) => Mark(session.Events.BuildEvent(e), append)).ToArray();
+            var marked = write.Events.Select(object (e, number) => Mark(session.Events.BuildEvent(e), append, ids[number])).ToArray();
             if (write.Expected > 0) session.Events.Append(write.Stream, marked);
             else session.Events.StartStream(EventNames.StreamOf(write.Events[0]), write.Stream, marked);
         }
@@ -148,8 +190,9 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
         }
     }
 
-    private static IEvent Mark(IEvent e, Append append)
+    private static IEvent Mark(IEvent e, Append append, Guid id)
     {
+        e.Id = id;
         e.Timestamp = append.At;
         e.UserName = append.Cause.Actor;
         e.CorrelationId = append.Cause.Request;

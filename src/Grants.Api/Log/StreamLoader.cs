@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
+using Grants.Domain.Protocol;
 using Grants.Domain.TokenFamilies;
 using Grants.Projections;
 using JasperFx.Events;
@@ -20,8 +21,8 @@ public readonly record struct StreamToRead(Guid Id, long EndingsSince = long.Max
 
 /// <summary>
 /// Reads streams for all requests that wait, in one query. Long token families are read from their newest event on that carries the
-/// state (L8). What was read before is kept for a while, and only newer events are fetched: each read still asks the database, so
-/// nothing that it answers is stale (E14).
+/// state (L8). What was read or written before is kept for a while, and only newer events are fetched: each read still asks the
+/// database, so nothing that it answers is stale (E14). Only what <see cref="Remembered"/> gives may be.
 /// </summary>
 public sealed class StreamLoader : IAsyncDisposable
 {
@@ -72,11 +73,56 @@ public sealed class StreamLoader : IAsyncDisposable
     private async Task<StreamsRead> ReadAsync(IReadOnlyList<StreamToRead> streams, AccessTokenId? token, bool keep, CancellationToken cancellation)
     {
         var ids = streams.Select(stream => stream.Id).Distinct().ToArray();
-        if (ids.Length == 0) return new StreamsRead(ids, new Dictionary<Guid, IReadOnlyList<IEvent>>());
+        if (ids.Length == 0) return new StreamsRead(ids, new Dictionary<Guid, IReadOnlyList<LoggedEvent>>());
         if (Benchmark.SessionPerRequest) return await ReadBySessionAsync(ids, cancellation);
         var ask = new Ask(ids, [.. streams.Where(stream => stream.EndingsSince < long.MaxValue)], token, keep);
         ObjectDisposedException.ThrowIf(!_asks.Writer.TryWrite(ask), this);
         return await ask.Done.Task.WaitAsync(cancellation);
+    }
+
+    /// <summary>
+    /// The streams as this node last knew them, without asking; null when it knows too little. They may have moved on, so whoever decides
+    /// by them has to have their versions compared in the commit, and must not refuse anything by them.
+    /// </summary>
+    /// <param name="begins">A stream that needn't be known: it is taken not to exist.</param>
+    internal StreamsRead? Remembered(IReadOnlyList<Guid> streams, Guid? begins)
+    {
+        if (Benchmark.SessionPerRequest) return null;
+        var events = new Dictionary<Guid, IReadOnlyList<LoggedEvent>>(streams.Count);
+        foreach (var id in streams)
+        {
+            if (_known.TryGetValue(id, out Known? known) && known is { WrittenElsewhere: false }) events[id] = known.Events;
+            else if (id == begins) events[id] = [];
+            else return null;
+        }
+
+        return new StreamsRead(streams, events);
+    }
+
+    /// <summary>Keeps what was committed here, so that the next decision about these streams finds them.</summary>
+    internal void Learn(Append append, IReadOnlyList<Guid> streams)
+    {
+        for (var i = 0; i < append.Writes.Count; i++)
+        {
+            var (stream, expected, happened) = append.Writes[i];
+            if (happened.Count == 0 || !streams.Contains(stream)) continue;
+            var known = _known.Get<Known>(stream);
+            if ((known is null ? 0 : known.Events[^1].Version) != expected) continue; // somebody read it meanwhile, or it has been forgotten
+            var ids = append.Ids[i];
+            Remember(stream, [.. known?.Events ?? [], .. happened.Select((e, n) => new LoggedEvent(stream, expected + n + 1, ids[n], e))], keep: true);
+        }
+    }
+
+    /// <summary>
+    /// A commit by what this node remembered has failed. Whatever it would have written to is being written to on another node as well:
+    /// it is asked about at once from now on, for as long as it is known.
+    /// </summary>
+    internal void Mistrust(Append append)
+    {
+        foreach (var write in append.Writes)
+        {
+            if (write.Events.Count > 0 && _known.Get<Known>(write.Stream) is { } known) known.WrittenElsewhere = true;
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -93,8 +139,8 @@ public sealed class StreamLoader : IAsyncDisposable
         var query = session.CreateBatchQuery();
         var streams = ids.ToDictionary(id => id, id => query.Events.FetchStream(id));
         await query.Execute(cancellation);
-        var events = new Dictionary<Guid, IReadOnlyList<IEvent>>();
-        foreach (var (id, stream) in streams) events[id] = await stream;
+        var events = new Dictionary<Guid, IReadOnlyList<LoggedEvent>>();
+        foreach (var (id, stream) in streams) events[id] = [.. (await stream).Select(Plain)];
         return new StreamsRead(ids, events);
     }
 
@@ -124,11 +170,11 @@ public sealed class StreamLoader : IAsyncDisposable
         }
     }
 
-    private async Task<IReadOnlyDictionary<Guid, IReadOnlyList<IEvent>>> QueryAsync(List<Ask> asks)
+    private async Task<IReadOnlyDictionary<Guid, IReadOnlyList<LoggedEvent>>> QueryAsync(List<Ask> asks)
     {
         var ids = asks.SelectMany(ask => ask.Ids).Distinct().ToArray();
-        var known = new Dictionary<Guid, IReadOnlyList<IEvent>>(ids.Length);
-        foreach (var id in ids) known[id] = _known.TryGetValue(id, out IReadOnlyList<IEvent>? events) ? events! : [];
+        var known = new Dictionary<Guid, IReadOnlyList<LoggedEvent>>(ids.Length);
+        foreach (var id in ids) known[id] = _known.Get<Known>(id)?.Events ?? [];
         var since = asks.SelectMany(ask => ask.Since).ToList();
         var tokens = asks.Select(ask => ask.Token).OfType<AccessTokenId>().Distinct().ToList();
 
@@ -138,23 +184,23 @@ public sealed class StreamLoader : IAsyncDisposable
         if (since.Count > 0) Add(_endings, (since.Select(stream => stream.Id).ToArray(), NpgsqlDbType.Uuid), (since.Select(stream => stream.EndingsSince).ToArray(), NpgsqlDbType.Bigint), (Endings, NpgsqlDbType.Text));
         if (tokens.Count > 0) Add(_tokens, (tokens.Select(token => token.Family).ToArray(), NpgsqlDbType.Uuid), (tokens.Select(token => token.Number).ToArray(), NpgsqlDbType.Integer));
 
-        var fresh = new List<IEvent>();
-        var earlier = new List<IEvent>();
+        var fresh = new List<LoggedEvent>();
+        var earlier = new List<LoggedEvent>();
         await using (var reader = await batch.ExecuteReaderAsync())
         {
-            while (await reader.ReadAsync()) fresh.Add(_selector.Resolve(reader));
+            while (await reader.ReadAsync()) fresh.Add(Plain(_selector.Resolve(reader)));
             while (await reader.NextResultAsync())
             {
-                while (await reader.ReadAsync()) earlier.Add(_selector.Resolve(reader));
+                while (await reader.ReadAsync()) earlier.Add(Plain(_selector.Resolve(reader)));
             }
         }
 
         // What is only swept over would push out what requests come back to.
         var kept = asks.Where(ask => ask.Keep).SelectMany(ask => ask.Ids).ToHashSet();
-        foreach (var stream in fresh.GroupBy(e => e.StreamId)) known[stream.Key] = Remember(stream.Key, [.. known[stream.Key], .. stream], kept.Contains(stream.Key));
+        foreach (var stream in fresh.GroupBy(e => e.Stream)) known[stream.Key] = Remember(stream.Key, [.. known[stream.Key], .. stream], kept.Contains(stream.Key));
 
         // After the tail, which tells the family: from then on a fold takes in the end of a token whenever it comes.
-        foreach (var ending in earlier.GroupBy(e => e.StreamId))
+        foreach (var ending in earlier.GroupBy(e => e.Stream))
         {
             if (known[ending.Key] is { Count: > 0 } tail) known[ending.Key] = [.. tail, .. ending.Where(e => e.Version < tail[0].Version).DistinctBy(e => e.Version)];
         }
@@ -169,12 +215,20 @@ public sealed class StreamLoader : IAsyncDisposable
         }
     }
 
-    private IReadOnlyList<IEvent> Remember(Guid id, List<IEvent> events, bool keep)
+    private IReadOnlyList<LoggedEvent> Remember(Guid id, List<LoggedEvent> events, bool keep)
     {
         var carrying = events.FindLastIndex(e => e.Data is TokenFamilyEvent.RefreshTokenIssued or TokenFamilyEvent.RefreshTokenRotated);
         if (carrying > 0) events.RemoveRange(0, carrying);
         if (!keep) return events;
-        return _known.Set<IReadOnlyList<IEvent>>(id, events, new MemoryCacheEntryOptions { Size = events.Count, AbsoluteExpirationRelativeToNow = TimeSpan.FromMinutes(5) });
+        var known = new Known(events) { WrittenElsewhere = _known.Get<Known>(id) is { WrittenElsewhere: true } };
+        return _known.Set(id, known, new MemoryCacheEntryOptions { Size = events.Count, AbsoluteExpirationRelativeToNow = TimeSpan.FromMinutes(5) }).Events;
+    }
+
+    private static LoggedEvent Plain(IEvent e) => new(e.StreamId, e.Version, e.Id, e.Data);
+
+    private sealed record Known(IReadOnlyList<LoggedEvent> Events)
+    {
+        public bool WrittenElsewhere { get; set; }
     }
 
     private sealed record Ask(Guid[] Ids, IReadOnlyList<StreamToRead> Since, AccessTokenId? Token, bool Keep)

@@ -6,12 +6,14 @@ using Grants.Domain.Protocol;
 using Grants.Domain.Sessions;
 using Grants.Domain.Subjects;
 using Grants.Domain.TokenFamilies;
-using JasperFx.Events;
 
 namespace Grants.Api.Log;
 
+/// <summary>An event as decisions see it.</summary>
+public sealed record LoggedEvent(Guid Stream, long Version, Guid Id, object Data);
+
 /// <summary>The streams that a decision asked for, as they stood when they were read. A stream that doesn't exist folds to null.</summary>
-public sealed class StreamsRead(IReadOnlyList<Guid> ids, IReadOnlyDictionary<Guid, IReadOnlyList<IEvent>> events)
+public sealed class StreamsRead(IReadOnlyList<Guid> ids, IReadOnlyDictionary<Guid, IReadOnlyList<LoggedEvent>> events)
 {
     public Authorization? Authorization(Guid id) => Fold<Authorization, AuthorizationEvent>(id, Domain.Authorizations.Authorization.Evolve);
 
@@ -41,7 +43,7 @@ public sealed class StreamsRead(IReadOnlyList<Guid> ids, IReadOnlyDictionary<Gui
 
     // Not simply the last one: endings from before the part that was read come after it.
     // A stream that a decision begins without having asked for it must be new.
-    private IEvent? Newest(Guid id) => events.GetValueOrDefault(id)?.MaxBy(e => e.Version);
+    private LoggedEvent? Newest(Guid id) => events.GetValueOrDefault(id)?.MaxBy(e => e.Version);
 
     private TState? Fold<TState, TEvent>(Guid id, Func<TState?, Guid, TEvent, TState?> evolve) where TState : class
     {

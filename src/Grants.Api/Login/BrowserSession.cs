@@ -14,7 +14,7 @@ namespace Grants.Api.Login;
 /// The browser's two cookies: one proves a session (its id, sealed by Data Protection; the stream tells whether it still stands), the
 /// other ties requests to the browser that began them.
 /// </summary>
-public sealed class BrowserSession(EventLog log, Lookups lookups, Settings settings, TimeProvider clock)
+public sealed class BrowserSession(EventLog log, Settings settings, TimeProvider clock)
 {
     public const string Scheme = CookieAuthenticationDefaults.AuthenticationScheme;
 
@@ -29,12 +29,12 @@ public sealed class BrowserSession(EventLog log, Lookups lookups, Settings setti
     /// <summary>The __Host- prefix needs https; on a developer's machine there is none.</summary>
     public static string CookieName(Settings settings, string name) => settings.IssuerUri.Scheme == "https" ? $"__Host-{name}" : name;
 
-    /// <summary>The session that this browser's cookie names, if it and the person's account still stand. Exact: read from the stream and an inline view.</summary>
+    /// <summary>The session that this browser's cookie names, if it and the person's account still stand. Exact: both are read from their streams.</summary>
     public async Task<Session?> FindAsync(HttpContext http)
     {
-        if (IdOf(http) is not { } id) return null;
-        var session = (await log.Read([id], http.RequestAborted)).Session(id);
-        return session is not null && session.IsLive(clock.GetUtcNow()) && await lookups.SubjectAsync(session.Subject, http.RequestAborted) is { IsActive: true } ? session : null;
+        if (IdOf(http) is not { } id || !SubjectId.TryParse(http.User.FindFirstValue(SubjectClaim), out var subject)) return null;
+        var streams = await log.Read([id, subject.Value], http.RequestAborted);
+        return streams.Session(id) is { } session && session.Subject == subject && session.IsLive(clock.GetUtcNow()) && streams.Subject(subject.Value) is { IsActive: true } ? session : null;
     }
 
     /// <summary>The id in the cookie, whether or not the session still stands.</summary>

@@ -50,7 +50,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         var decision = await log.Commit(await CauseOf(http, client, owner), [code.Authorization, code.Grant, code.Family],
             (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), GrantOf(streams, code.Grant, owner), streams.Family(code.Family),
                 new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer), now),
-            http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner));
+            http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner), begins: code.Family);
         return await Answer(http, client, decision, authorization);
     }
 

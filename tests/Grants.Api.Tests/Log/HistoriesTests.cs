@@ -117,7 +117,7 @@ public sealed class HistoriesTests(AppFixture app) : IClassFixture<AppFixture>
             {
                 case Move.Redeem:
                     Note(await history.PlayAsync(log, what, [code.Id, grant.Id, code.Family], reliesOn, (read, now) => RedeemCode.Decide(read.Authorization(code.Id), GrantOf(read, grant.Id, person), read.Family(code.Family),
-                        new(read.Client(client.Id)!, new RedirectUri("https://web.example/cb"), new Secret(Verifier), Catalogue.Empty, TestConfiguration.Issuer), now)));
+                        new(read.Client(client.Id)!, new RedirectUri("https://web.example/cb"), new Secret(Verifier), Catalogue.Empty, TestConfiguration.Issuer), now), begins: code.Family));
                     break;
                 case Move.RefreshNewest or Move.RefreshPrevious or Move.RefreshOldest:
                     var newest = _newest.GetValueOrDefault(code.Family, 1);

@@ -27,7 +27,7 @@ internal sealed class History(string name)
     /// <summary>How often something was decided: more often than there were commands when somebody lost a race.</summary>
     public int Attempts => _attempts;
 
-    public async Task<Decision<T>?> PlayAsync<T>(EventLog log, string what, IReadOnlyList<Guid> streams, IReadOnlyList<Guid> reliesOn, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, AccessTokenId? token = null)
+    public async Task<Decision<T>?> PlayAsync<T>(EventLog log, string what, IReadOnlyList<Guid> streams, IReadOnlyList<Guid> reliesOn, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, AccessTokenId? token = null, Guid? begins = null)
     {
         var command = New(what, [.. streams, .. reliesOn], (read, now) => decide(read, now));
         try
@@ -36,7 +36,7 @@ internal sealed class History(string name)
             {
                 Saw(command, read, now);
                 return decide(read, now);
-            }, default, token: token, reliesOn: reliesOn);
+            }, default, token: token, reliesOn: reliesOn, begins: begins);
             (command.Decision, command.Events) = (decision, decision.Events);
             return decision;
         }
@@ -152,7 +152,7 @@ internal sealed class History(string name)
     }
 
     private static StreamsRead Read(Command command, Dictionary<Guid, List<IEvent>> streams, Func<Guid, int> version) =>
-        new(command.Streams, command.Streams.Distinct().ToDictionary(id => id, IReadOnlyList<IEvent> (id) => streams.GetValueOrDefault(id)?.GetRange(0, version(id)) ?? []));
+        new(command.Streams, command.Streams.Distinct().ToDictionary(id => id, IReadOnlyList<LoggedEvent> (id) => [.. streams.GetValueOrDefault(id)?.Take(version(id)).Select(e => new LoggedEvent(id, e.Version, e.Id, e.Data)) ?? []]));
 
     private static void Same(Command command, object? expected, object? actual)
     {

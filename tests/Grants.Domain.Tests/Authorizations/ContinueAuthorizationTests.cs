@@ -34,6 +34,20 @@ public sealed class ContinueAuthorizationTests
         decision.Records();
     }
 
+    // Arrival
+
+    [Fact, Trait("Rule", "AZ-9"), Trait("Law", "L2")]
+    public void A_request_is_recorded_with_whatever_comes_next_and_decided_as_one_that_stands()
+    {
+        foreach (var (given, prompt) in (ReadOnlySpan<(Scenario, string?)>)[(Known(), null), (Scenario.Given(Requested()), null), (Scenario.Given(Requested(ARequest("none"))), "none")])
+        {
+            var later = Decide(given);
+            var arriving = BeginAuthorization.Decide(given.Authorization!, given.Grant, new(AClient(), given.Session, NewFamily), Noon);
+            Assert.Equal(later.Accepted(), arriving.Accepted());
+            arriving.Records([Requested(prompt is null ? null : ARequest(prompt)), .. later.Events]);
+        }
+    }
+
     // Sign-in
 
     [Fact, Trait("Rule", "AZ-9")]
