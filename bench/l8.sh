@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
-# Does a request cost the same on an old log? (law L8) Measures on a young log, and again when it holds millions of events, which are
-# tokens of one client.
-#   bench/l8.sh [--events 10000000] [--seconds 10] [--rounds 3] [--warm-up 15]
+# Does a request cost the same whatever came before it? (law L8) Two servers of ours take turns: one on a log that begins now, one on a
+# log of millions of events, nearly all of them tokens of the client that asks. And on the old log families of thousands of renewals are
+# renewed side by side with young ones.
+#   bench/l8.sh [--events 10000000] [--refreshes 10000] [--families 8] [--seconds 5] [--rounds 5] [--warm-up 10]
 set -euo pipefail
+# shellcheck disable=SC1091,SC2034,SC2154
 source "$(dirname "$0")/lib.sh"
-events=10000000 seconds=10 rounds=3 warm=15
+events=10000000 refreshes=10000 aged=8 seconds=5 rounds=5 warm=10 before=2 short=0
 while (($# > 0)); do
     case $1 in
         --events) events=$2 ;;
+        --refreshes) refreshes=$2 ;;
+        --families) aged=$2 ;;
         --seconds) seconds=$2 ;;
         --rounds) rounds=$2 ;;
         --warm-up) warm=$2 ;;
-        *) sed -n '2,4s/^# *//p' "$0" >&2; exit 2 ;;
+        *) sed -n '2,5s/^# *//p' "$0" >&2; exit 2 ;;
     esac
     shift 2
 done
@@ -21,42 +25,36 @@ trap bench_end EXIT
 trap 'exit 130' INT TERM
 build_servers grants
 start_postgres
-start_server grants
+all_servers+=(grants-aged)
+begin_results
+tell() { printf '%s\n' "$*" | tee -a "$results/l8.txt"; }
 
-show() { # what, scenario: medians over the rounds
-    local round rows=()
-    drive grants "$2" 2 all
+for server in grants grants-aged; do start_server "$server"; done
+pause grants
+node "$bench/prepare.mjs" people "$(url_of grants-aged)" "$run/grants-aged"
+drive grants-aged client_credentials 2 all
+kill -TERM "${pids[grants-aged]}" && wait "${pids[grants-aged]}" 2>/dev/null || true
+unset 'pids[grants-aged]'
+say "Filling the old log up to $events events…"
+fill=$((events - $(sql grants_aged "select count(*) from grants.mt_events")))
+begun=$SECONDS
+psql -h 127.0.0.1 -p "$port" -U postgres -d grants_aged -Xq -v n=$((fill / 2)) -v client="$MACHINE_ID" -f "$bench/fill.sql"
+tell "filled in $((SECONDS - begun)) s: $(sql grants_aged "select count(*) || ' events, ' || count(*) filter (where headers ->> 'client' = '$MACHINE_ID' and type = 'token_family.access_token_issued') || ' tokens of the client, log ' ||
+    pg_size_pretty(pg_total_relation_size('grants.mt_events') + pg_total_relation_size('grants.mt_streams')) || ', database ' || pg_size_pretty(pg_database_size('grants_aged')) from grants.mt_events")"
+start_server grants-aged
+pause grants-aged
+
+for scenario in client_credentials code refresh introspection; do
     for ((round = 1; round <= rounds; round++)); do
-        drive grants "$2" "$seconds" all
-        ((errors == 0)) || { say "!!! INVALID: $errors unexpected answers to $2. $sample"; exit 1; }
-        rows+=("$((requests * 1000000 / drive_duration)) $p50_us $p99_us")
+        for server in grants grants-aged; do turn "$round" "$server" "$scenario"; done
     done
-    printf '%s\n' "${rows[@]}" | sort -n | awk -v what="$1" -v scenario="$2" '{ n[NR] = $1; split($0, f); a[NR] = f[2]; b[NR] = f[3] }
-        END { m = int((NR + 1) / 2); printf "%-44s %-20s %6d /s   p50 %6.2f ms   p99 %6.2f ms\n", what, scenario, n[m], a[m] / 1000, b[m] / 1000 }' | tee -a "$results/l8.txt"
-}
+done
+node "$bench/report.mjs" "$results" | tee -a "$results/l8.txt"
 
-families=$connections
-node "$bench/prepare.mjs" people "$(url_of grants)" "$run/grants"
-say "Warming up…"
-for scenario in client_credentials code; do drive grants "$scenario" "$warm" all; done
-await_quiet grants || true
-show "first tokens of a client" client_credentials
-show "short log" code
-
-say "Filling the log up to $events events…"
-kill -TERM "${pids[grants]}" && wait "${pids[grants]}" 2>/dev/null || true
-unset 'pids[grants]'
-fill=$((events - $(sql grants "select count(*) from grants.mt_events")))
-((fill > 0)) && psql -h 127.0.0.1 -p "$port" -U postgres -d grants -Xq -v ON_ERROR_STOP=1 -v n=$((fill / 2)) -v client="$MACHINE_ID" -f "$bench/fill.sql"
-sql grants "select 'events ' || count(*) || ', tokens of the client ' || count(*) filter (where headers->>'client' = '$MACHINE_ID' and type = 'token_family.access_token_issued') from grants.mt_events" | tee -a "$results/l8.txt"
-sql grants "select 'log ' || pg_size_pretty(pg_total_relation_size('grants.mt_events') + pg_total_relation_size('grants.mt_streams'))" | tee -a "$results/l8.txt"
-launch grants "$(url_of grants)/readyz" "$run/grants" env ASPNETCORE_ENVIRONMENT=Development Logging__LogLevel__Default=Warning ConnectionStrings__Grants="$(dotnet_database grants)" \
-    Grants__Issuer="$(url_of grants)" Grants__DataFolder="$run/grants/data" Grants__Config="$run/grants/grants.json" Grants__SingleNode=true \
-    Grants__Limits__AuthorizationsPerMinutePerNetwork=1000000000 Grants__Limits__AuthorizationsPerMinutePerClient=1000000000 "${BENCH_GRANTS:-$data/out/grants}/grants" --urls "$(url_of grants)"
-sql postgres checkpoint
-say "Warming up…"
-for scenario in client_credentials code; do drive grants "$scenario" "$warm" all; done
-await_quiet grants || true
-show "on a log of $events events" client_credentials
-show "on a log of $events events" code
+resume grants-aged
+families=1024
+prepare grants-aged refresh
+say "Renewing $aged families $refreshes times…"
+node "$bench/age.mjs" "$(url_of grants-aged)" "$run/grants-aged" "$aged" "$refreshes" 20 | tee -a "$results/l8.txt"
 say "Written to $results/l8.txt"
+if ((failed)); then say "!!! THIS RUN IS INVALID: not all answers were as expected. See above."; exit 1; fi

@@ -92,7 +92,7 @@ all_scenarios=(client_credentials code refresh introspection userinfo discovery 
 
 does() { # server, scenario: is there such a measurement?
     case $1 in
-        grants | openiddict | openiddict-sha256) true ;;
+        grants | grants-aged | openiddict | openiddict-sha256) true ;;
         grants-session-door) [[ $2 == client_credentials || $2 == code || $2 == refresh ]] ;;
         oidc-provider) [[ $2 == client_credentials || $2 == discovery || $2 == jwks ]] ;;
         oidc-provider-pg) [[ $2 != discovery && $2 != jwks ]] ;; # the same answers as above
@@ -157,7 +157,7 @@ build_variant() { # server, build property
 start_server() { # server
     case $1 in
         postgres-*) start_tables "$1"; return ;;
-        grants) start_grants "$1" "${BENCH_GRANTS:-$data/out/grants}" ;;
+        grants | grants-aged) start_grants "$1" "${BENCH_GRANTS:-$data/out/grants}" ;;
         grants-sign-only)
             # It can't write down its own clients and keys. Our server does that first, in the same database.
             start_grants "$1" "${BENCH_GRANTS:-$data/out/grants}" || return 1
@@ -390,6 +390,54 @@ measure() { # round, server, scenario, seconds
                 rss, sprintf("%.0f", wal / m), sprintf("%.0f", disk / m), e, rest, sample
         }' >>"$results/results.tsv"
     if ((errors > 0)); then say "!!! INVALID: $server $scenario: $errors unexpected answers or broken connections. ${sample:+First: $sample}"; fi
+}
+
+begin_results() { # rounds, seconds and warm-up are the caller's
+    failed=0
+    printf '%s\n' "${columns// /$'\t'}" >"$results/results.tsv"
+    printf 'server\tscenario\twhy\n' >"$results/not-measured.tsv"
+    {
+        echo "date	$(date -u +%FT%TZ)"
+        echo "cpu	$cores x $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -1)"
+        echo "postgres	$("$(pg_program postgres)" --version | sed 's/.*) //')"
+        echo "dotnet	$(dotnet --version)"
+        echo "node	$(node --version)"
+        echo "load	wrk -t2 -c$connections, $rounds x $seconds s, warm-up $warm s, $BENCH_PEOPLE people, $families families"
+    } >"$results/machine.tsv"
+}
+
+# The whole course of one measurement: the server alone awake, a fresh checkpoint, a few seconds of the same load, rest, then the clock runs.
+turn() { # round, server, scenario
+    resume "$2"
+    if ! prepare "$2" "$3" 2>"$run/log/prepare.err"; then
+        cat "$run/log/prepare.err" >&2
+        say "!!! INVALID: $2 can't be made ready for $3."
+        printf '%s\t%s\tit could not be made ready: %s\n' "$2" "$3" "$(tail -n 1 "$run/log/prepare.err")" >>"$results/not-measured.tsv"
+        failed=1
+        pause "$2"
+        return
+    fi
+    sql postgres checkpoint
+    local first=$before
+    (($1 > 1)) || first=$((warm + before))
+    if ((short)); then
+        # Without a warm-up the first answer may take longer than the measurement.
+        for _ in 1 2 3 4 5; do
+            drive "$2" "$3" 1 all
+            ((requests == 0 && errors == 0)) || break
+        done
+        ((errors == 0)) || { say "!!! INVALID: $2 $3: $errors unexpected answers. ${sample:+First: $sample}"; failed=1; }
+        prepare "$2" "$3"
+    elif ((first > 0)); then
+        drive "$2" "$3" "$first" all
+        ((errors == 0)) || { say "!!! INVALID (warming up): $2 $3: $errors unexpected answers. ${sample:+First: $sample}"; failed=1; }
+        prepare "$2" "$3"
+        await_quiet "$2" || true
+    fi
+    measure "$1" "$2" "$3" "$seconds"
+    ((errors == 0)) || failed=1
+    say "$(printf '  round %s  %-20s %-20s %9.0f /s' "$1" "$2" "$3" "$(tail -n 1 "$results/results.tsv" | cut -f6)")"
+    pause "$2"
 }
 
 bench_end() {

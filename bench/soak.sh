@@ -53,10 +53,14 @@ tokens_view=$(sql grants "select tablename from pg_tables where schemaname = 'gr
 for ((m = 1; m <= minutes / 2; m++)); do minute "$m"; done
 
 say "Killing the server, then PostgreSQL, under clients that keep their tokens…"
-restart_grants() {
-    launch grants "$(url_of grants)/readyz" "$run/grants" env ASPNETCORE_ENVIRONMENT=Development Logging__LogLevel__Default=Warning ConnectionStrings__Grants="$(dotnet_database grants)" \
-        Grants__Issuer="$(url_of grants)" Grants__DataFolder="$run/grants/data" Grants__Config="$run/grants/grants.json" Grants__SingleNode=true \
-        "${BENCH_GRANTS:-$data/out/grants}/grants" --urls "$(url_of grants)"
+until_served() { # a token again, without anybody's help
+    local tries
+    for ((tries = 0; tries < 300; tries++)); do
+        ! curl -fso /dev/null -u "$MACHINE_ID:$MACHINE_SECRET" -d grant_type=client_credentials "$(url_of grants)/token" || return 0
+        sleep 0.2
+    done
+    say "!!! no token within a minute"
+    exit 1
 }
 prepare grants refresh
 node "$bench/crash.mjs" "$(url_of grants)" "$run/grants" 24 >"$run/crash.json" &
@@ -64,7 +68,7 @@ crash=$!
 sleep 5
 kill -KILL "${pids[grants]}" && wait "${pids[grants]}" 2>/dev/null || true
 say "  server killed"
-restart_grants
+start_grants grants "${BENCH_GRANTS:-$data/out/grants}"
 sleep 5
 kill -KILL $(family "$postmaster")
 say "  PostgreSQL killed"
@@ -74,6 +78,7 @@ rm -f "$pg/data/postmaster.pid"
 postmaster=$(head -1 "$pg/data/postmaster.pid")
 wait "$crash"
 node "$bench/crash.mjs" check "$run/crash.json" | tee -a "$results/soak.txt"
+until_served
 # The clients' refresh tokens were theirs alone.
 rm -f "$run/grants/refresh.txt"
 for ((m = minutes / 2 + 1; m <= minutes; m++)); do minute "$m"; done

@@ -1,23 +1,19 @@
 -- Machine tokens at a fixed rate (SOAK_RATE a second), whatever the answers take: each request has its moment. One in ten is a renewal.
 dofile(os.getenv("BENCH_WRK") .. "/common.lua")
+dofile(os.getenv("BENCH_WRK") .. "/families.lua")
 local ffi = require("ffi")
 ffi.cdef [[ typedef struct { long sec; long nsec; } soak_time; int clock_gettime(int clock, soak_time *now); ]]
 local at = ffi.new("soak_time")
 local function now() ffi.C.clock_gettime(1, at); return tonumber(at.sec) * 1000 + tonumber(at.nsec) / 1e6 end
 
 local slot, interval, machine
-tokens, first, last, turn = {}, 1, 0, 0
+local turn = 0
 
 function init()
   interval = 2000 / tonumber(env("SOAK_RATE")) -- two threads
   slot = now()
   machine = post(env("TOKEN_PATH"), "MACHINE_BASIC", form { { "grant_type", "client_credentials" }, { "scope", "balances" } })
-  for number, token in ipairs(lines(env("BENCH_STATE") .. "/refresh.txt")) do
-    if number % 2 == index then
-      last = last + 1
-      tokens[last] = token
-    end
-  end
+  read_families()
 end
 
 function delay()
@@ -27,26 +23,12 @@ end
 
 function request()
   turn = turn + 1
-  local token = turn % 10 == 0 and tokens[first]
-  if not token then return machine end
-  tokens[first] = nil
-  first = first + 1
-  return post(env("TOKEN_PATH"), "APP_BASIC", form { { "grant_type", "refresh_token" }, { "refresh_token", token } })
+  local token = turn % 10 == 0 and next_family()
+  return token and renewal(token) or machine
 end
 
 function response(status, _, body)
   count(status == 200 and member(body, "access_token"), status, body)
   local token = status == 200 and member(body, "refresh_token")
-  if token then
-    last = last + 1
-    tokens[last] = token
-  end
-end
-
-function finish(threads)
-  local file = io.open(env("BENCH_STATE") .. "/refresh.txt", "w")
-  for _, thread in ipairs(threads) do
-    for _, token in pairs(thread:get("tokens")) do file:write(token, "\n") end
-  end
-  file:close()
+  if token then keep(token) end
 end

@@ -81,6 +81,7 @@ public static class Composition
         .AddSingleton<KeyRing>()
         .AddSingleton<TokenSigner>()
         .AddSingleton<Lookups>()
+        .AddSingleton<UsedIds>()
         .AddSingleton<ClientAuthentication>()
         .AddSingleton<Causes>()
         .AddSingleton<PageFrame>()
@@ -170,6 +171,7 @@ public static class Composition
         builder.Services.AddHostedService<Startup>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<SignInFailures>());
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ExpiryRecorder>());
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<UsedIds>());
         builder.Services.AddWolverineHttp();
         builder.Host.UseWolverine(options =>
         {

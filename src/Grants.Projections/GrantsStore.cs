@@ -28,6 +28,9 @@ public static class GrantsStore
     /// <summary>Key material, wrapped: see docs/decisions/0003-sealed-personal-data.md.</summary>
     public const string KeyVault = $"{Schema}.key_vault";
 
+    /// <summary>Hashes of ids that may be used once, until they run out: no history, and nothing that a view could be rebuilt from.</summary>
+    public const string UsedIds = $"{Schema}.used_ids";
+
     /// <summary>
     /// What expect_versions raises. A state of our own: PostgreSQL's 40001 counts as transient, and Marten would repeat the same
     /// statement in vain before anybody could decide again.
@@ -69,6 +72,7 @@ public static class GrantsStore
         AddView(options, new DeadlinesTable(), DeadlinesTable.Rows.Definition());
 
         options.Storage.ExtendedSchemaObjects.Add(VaultTable());
+        options.Storage.ExtendedSchemaObjects.Add(UsedIdsTable());
         options.Storage.ExtendedSchemaObjects.Add(ExpectVersions());
     }
 
@@ -91,6 +95,15 @@ public static class GrantsStore
         table.AddColumn("id", "text").AsPrimaryKey();
         table.AddColumn("wrapped", "bytea").NotNull();
         table.AddColumn("created_at", "timestamptz").NotNull();
+        return table;
+    }
+
+    private static Table UsedIdsTable()
+    {
+        var table = new Table(TableNamed("used_ids"));
+        table.AddColumn("hash", "bytea").AsPrimaryKey();
+        table.AddColumn("expires_at", "timestamptz").NotNull();
+        table.Indexes.Add(new IndexDefinition("used_ids_by_end") { Columns = ["expires_at"] });
         return table;
     }
 
