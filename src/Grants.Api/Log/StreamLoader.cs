@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
+using Grants.Domain.Authorizations;
 using Grants.Domain.Protocol;
 using Grants.Domain.TokenFamilies;
 using Grants.Projections;
@@ -37,7 +38,7 @@ public sealed class StreamLoader : IAsyncDisposable
     private readonly ISelector<IEvent> _selector;
     private readonly string _tails, _endings, _tokens;
     private readonly Channel<Ask> _asks = Channel.CreateUnbounded<Ask>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = 200_000 });
+    private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = 100_000, CompactionPercentage = 0.2 });
     private readonly Task _loop;
 
     public StreamLoader(IDocumentStore store, LogDataSource database)
@@ -106,6 +107,12 @@ public sealed class StreamLoader : IAsyncDisposable
         {
             var (stream, expected, happened) = append.Writes[i];
             if (happened.Count == 0 || !streams.Contains(stream)) continue;
+            if (happened.Any(e => e is AuthorizationEvent.CodeRedeemed))
+            {
+                _known.Remove(stream); // nobody who means well comes back to it
+                continue;
+            }
+
             var known = _known.Get<Known>(stream);
             if ((known is null ? 0 : known.Events[^1].Version) != expected) continue; // somebody read it meanwhile, or it has been forgotten
             var ids = append.Ids[i];
