@@ -20,6 +20,7 @@ using JasperFx.Events.Daemon;
 using Marten;
 using Microsoft.AspNetCore.Antiforgery;
 using Microsoft.AspNetCore.Authentication.Cookies;
+using Microsoft.AspNetCore.Cors.Infrastructure;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.DataProtection.KeyManagement;
 using Microsoft.AspNetCore.DataProtection.XmlEncryption;
@@ -82,6 +83,8 @@ public static class Composition
         .AddSingleton<TokenSigner>()
         .AddSingleton<Lookups>()
         .AddSingleton<UsedIds>()
+        .AddSingleton<ClientSecretLimits>()
+        .AddSingleton<ICorsPolicyProvider, CrossOrigin>()
         .AddSingleton<ClientAuthentication>()
         .AddSingleton<Causes>()
         .AddSingleton<PageFrame>()
@@ -128,6 +131,7 @@ public static class Composition
         });
 
         services.AddSingleton<IAntiforgeryAdditionalDataProvider, FormBinding>();
+        services.AddCors(); // who may: CrossOrigin
         services.AddAntiforgery(options => options.SuppressXFrameOptionsHeader = true);
         services.AddAuthentication(BrowserSession.Scheme).AddCookie();
         services.AddOptions<CookieAuthenticationOptions>(BrowserSession.Scheme).Configure<Settings>((options, settings) =>
@@ -172,6 +176,7 @@ public static class Composition
         builder.Services.AddHostedService(provider => provider.GetRequiredService<SignInFailures>());
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ExpiryRecorder>());
         builder.Services.AddHostedService(provider => provider.GetRequiredService<UsedIds>());
+        builder.Services.AddHostedService<KeyRotation>();
         builder.Services.AddWolverineHttp();
         builder.Host.UseWolverine(options =>
         {

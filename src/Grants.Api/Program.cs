@@ -26,6 +26,7 @@ try
     app.UseGrantsErrors();
     app.UseOneBodyLengthOnly();
     app.UseKnownHostsOnly(settings);
+    app.UseCors();
     app.UseAuthentication();
     // With its code compiled in, every endpoint is made here, and with it all that they use: a command that needs none of it must not start a database.
     if (!isCommand || args[0] == "run" || !GeneratedCode.IsCompiledIn) app.MapWolverineEndpoints();

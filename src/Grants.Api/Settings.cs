@@ -1,4 +1,5 @@
 using Grants.Api.Log;
+using Grants.Domain.Keys;
 
 namespace Grants.Api;
 
@@ -39,6 +40,12 @@ public sealed class Settings
     /// <summary>Wrong passwords for one name from one network in a quarter of an hour.</summary>
     public required int SignInsPerQuarterHour { get; init; }
 
+    /// <summary>Wrong secrets for one client from one network in a minute (K1).</summary>
+    public required int ClientSecretsPerMinute { get; init; }
+
+    /// <summary>When signing keys change.</summary>
+    public required KeySchedule Keys { get; init; }
+
     /// <summary>How often the recorder of expiries looks.</summary>
     public required TimeSpan ExpiryInterval { get; init; }
 
@@ -73,8 +80,21 @@ public sealed class Settings
             AuthorizationsPerMinutePerNetwork = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerNetwork", 300),
             AuthorizationsPerMinutePerClient = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerClient", 6000),
             SignInsPerQuarterHour = configuration.GetValue("Grants:Limits:SignInsPerQuarterHour", 20),
+            ClientSecretsPerMinute = configuration.GetValue("Grants:Limits:ClientSecretsPerMinute", 30),
+            Keys = Schedule(configuration),
             ExpiryInterval = TimeSpan.FromSeconds(configuration.GetValue("Grants:ExpirySeconds", 30)),
         };
+    }
+
+    private static KeySchedule Schedule(IConfiguration configuration)
+    {
+        var schedule = new KeySchedule(
+            TimeSpan.FromDays(configuration.GetValue("Grants:Keys:SignDays", KeySchedule.Default.SignsFor.TotalDays)),
+            TimeSpan.FromHours(configuration.GetValue("Grants:Keys:PublishedAheadHours", KeySchedule.Default.PublishedAhead.TotalHours)),
+            TimeSpan.FromDays(configuration.GetValue("Grants:Keys:VerifyDays", KeySchedule.Default.VerifiesFor.TotalDays)));
+        if (schedule.PublishedAhead < TimeSpan.FromMinutes(10)) throw new SettingsException("Grants__Keys__PublishedAheadHours is too short: apps keep the key set for minutes, and must know a key before it signs. Use 10 minutes at least.");
+        if (schedule.VerifiesFor < TimeSpan.FromDays(1)) throw new SettingsException("Grants__Keys__VerifyDays is too short: tokens that a retired key has signed must still verify. Use a day at least.");
+        return schedule;
     }
 
     /// <summary>samples/grants.json, looked for from the current folder and from the program's own upwards.</summary>

@@ -11,7 +11,7 @@ public sealed class Startup(SealedHandles handles, KeyRing ring, ConfigurationAp
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         handles.Load(); // a wrong key-encryption key stops the start
-        await ring.ProvideAsync(new Cause(Cause.System("start"), "start", "start"), cancellationToken);
+        await ring.MaintainAsync(new Cause(Cause.System("start"), "start", "start"), cancellationToken);
         if (settings.Config is { } file)
         {
             var changes = await applier.ApplyAsync(DeclaredConfiguration.Read(file), "config", cancellationToken);

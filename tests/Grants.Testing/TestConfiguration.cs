@@ -47,7 +47,7 @@ public static class TestConfiguration
         // Clients that only tests need: the other secret method, odd characters in both parts, an unchecked one, short lives, a rival.
         clients.Add(new JsonObject { ["client_id"] = "poster", ["client_secret"] = PostSecret, ["client_name"] = "Poster", ["redirect_uris"] = new JsonArray("https://poster.example/cb?kept=1"), ["grant_types"] = new JsonArray("authorization_code", "refresh_token"), ["token_endpoint_auth_method"] = "client_secret_post", ["scope"] = "openid profile email balances offline_access", ["id_token_signed_response_alg"] = "RS256", ["grants_checked"] = true, ["grants_append_fragment"] = true });
         clients.Add(new JsonObject { ["client_id"] = "odd:%+client", ["client_secret"] = OddSecret, ["client_name"] = "Odd", ["grant_types"] = new JsonArray("client_credentials"), ["scope"] = "balances" });
-        clients.Add(new JsonObject { ["client_id"] = "query-only", ["client_name"] = "Query Only", ["redirect_uris"] = new JsonArray("https://c.example/cb", "https://c.example/other"), ["response_modes"] = new JsonArray("query"), ["token_endpoint_auth_method"] = "none", ["scope"] = "openid profile" });
+        clients.Add(new JsonObject { ["client_id"] = "query-only", ["client_name"] = "Query Only", ["redirect_uris"] = new JsonArray("https://c.example/cb", "https://c.example/other"), ["response_modes"] = new JsonArray("query"), ["token_endpoint_auth_method"] = "none", ["scope"] = "openid profile", ["id_token_signed_response_alg"] = "PS256" });
         var people = json["people"]!.AsArray();
         Of(people, "username", Sam)["password"] = SamPassword;
         Of(people, "username", Maya)["password"] = MayaPassword;

@@ -18,7 +18,7 @@ public abstract record ClientAuthenticationResult
 /// Client authentication: RFC 6749 §2.3, one code path for every endpoint that wants it. Exactly one method, and only the one the
 /// client is registered with. Unknown clients and wrong secrets look alike and cost alike.
 /// </summary>
-public sealed class ClientAuthentication(Lookups lookups)
+public sealed class ClientAuthentication(Lookups lookups, ClientSecretLimits limits)
 {
     private const string Realm = "Basic realm=\"grants\"";
     private static readonly string[] NeverInQuery = ["client_id", "client_secret", "code", "code_verifier", "refresh_token", "token", "grant_type"];
@@ -37,25 +37,32 @@ public sealed class ClientAuthentication(Lookups lookups)
             if (form["client_secret"] is not null) return Failed(ErrorCode.InvalidRequest, "More than one way of client authentication was used.");
             if (!TryReadBasic(header, out var id, out var secret)) return Unauthorized(usedHeader: true);
             if (form["client_id"] is { } other && other != id.Value) return Failed(ErrorCode.InvalidRequest, "client_id is not the client that authenticated.");
-            return await Check(id, secret, ClientAuthMethod.Basic, cancellation);
+            return await Check(request, id, secret, ClientAuthMethod.Basic, cancellation);
         }
 
         if (form["client_id"] is not { } clientId || (secretNeeded && form["client_secret"] is null)) return Unauthorized(usedHeader: false);
         return form["client_secret"] is { } posted
-            ? await Check(new ClientId(clientId), new Secret(posted), ClientAuthMethod.Post, cancellation)
-            : await Check(new ClientId(clientId), null, ClientAuthMethod.None, cancellation);
+            ? await Check(request, new ClientId(clientId), new Secret(posted), ClientAuthMethod.Post, cancellation)
+            : await Check(request, new ClientId(clientId), null, ClientAuthMethod.None, cancellation);
     }
 
-    private async Task<ClientAuthenticationResult> Check(ClientId id, Secret? secret, string method, CancellationToken cancellation)
+    private async Task<ClientAuthenticationResult> Check(HttpRequest request, ClientId id, Secret? secret, string method, CancellationToken cancellation)
     {
+        var from = request.HttpContext.Connection.RemoteIpAddress;
+        if (!limits.Admits(id, from))
+        {
+            request.HttpContext.Response.Headers.RetryAfter = "60";
+            return new ClientAuthenticationResult.Failed(new OAuthErrorResult(new OAuthError(ErrorCode.TemporarilyUnavailable, "Too many failed attempts. Wait a minute."), StatusCodes.Status429TooManyRequests));
+        }
+
         var client = await lookups.ClientAsync(id, cancellation);
         // Every path hashes and compares at least once, so that time tells nothing about whether the client exists.
         var proven = secret is null
             ? client is { Metadata.IsConfidential: false }
             : (client is { Secrets.Count: > 0 } ? client.Secrets : [Nobody]).Aggregate(false, (found, hash) => hash.IsOf(secret) | found);
-        return proven && client is { IsActive: true } && client.Metadata.TokenEndpointAuthMethod == method
-            ? new ClientAuthenticationResult.Authenticated(client)
-            : Unauthorized(method == ClientAuthMethod.Basic);
+        if (proven && client is { IsActive: true } && client.Metadata.TokenEndpointAuthMethod == method) return new ClientAuthenticationResult.Authenticated(client);
+        limits.Failed(id, from);
+        return Unauthorized(method == ClientAuthMethod.Basic);
     }
 
     /// <summary>RFC 6749 §2.3.1 with its Appendix B: both parts are form-urlencoded before they are joined, so split first and decode then.</summary>

@@ -22,6 +22,9 @@ public sealed class Lookups(IDocumentStore store, Changes changes) : IDisposable
     private readonly MemoryCache _live = new(new MemoryCacheOptions { SizeLimit = 100_000 });
     private KeptCatalogue? _catalogue;
 
+    /// <summary>What is kept besides is stale under another number; null: nothing may be kept now.</summary>
+    public long? Generation => changes.Generation;
+
     public async Task<Client?> ClientAsync(ClientId id, CancellationToken cancellation)
     {
         // No client is registered with such characters, and the database can't even be asked about some of them (NUL).

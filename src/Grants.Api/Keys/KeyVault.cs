@@ -43,6 +43,15 @@ public sealed class KeyVault(NpgsqlDataSource database, KeyEncryptionKey kek, Ti
         await command.ExecuteNonQueryAsync(cancellation);
     }
 
+    /// <summary>Destroys keys for good; other nodes forget them within <see cref="CacheFor"/>.</summary>
+    public async Task DestroyAsync(IReadOnlyCollection<string> ids, CancellationToken cancellation = default)
+    {
+        await using var command = database.CreateCommand($"delete from {GrantsStore.KeyVault} where id = any($1)");
+        command.Parameters.Add(new NpgsqlParameter { Value = ids.ToArray() });
+        await command.ExecuteNonQueryAsync(cancellation);
+        foreach (var id in ids) _cache.Remove(id);
+    }
+
     /// <summary>All keys whose name begins so, in the order they were made.</summary>
     public async Task<IReadOnlyList<(string Id, byte[] Key)>> AllAsync(string prefix, CancellationToken cancellation = default)
     {

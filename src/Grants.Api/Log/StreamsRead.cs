@@ -2,6 +2,7 @@ using Grants.Domain.AccessGrants;
 using Grants.Domain.Authorizations;
 using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
+using Grants.Domain.Keys;
 using Grants.Domain.Protocol;
 using Grants.Domain.Sessions;
 using Grants.Domain.Subjects;
@@ -28,6 +29,8 @@ public sealed class StreamsRead(IReadOnlyList<Guid> ids, IReadOnlyDictionary<Gui
     public Client? Client(Guid id) => Fold<Client, ClientEvent>(id, Domain.Clients.Client.Evolve);
 
     public Catalogue? Catalogue(Guid id) => Fold<Catalogue, CatalogueEvent>(id, Domain.Catalogues.Catalogue.Evolve);
+
+    public SigningKey? SigningKey(Guid id) => Fold<SigningKey, SigningKeyEvent>(id, Domain.Keys.SigningKey.Evolve);
 
     /// <summary>The version that a stream had; 0 when it didn't exist.</summary>
     internal long Version(Guid id) => Newest(id)?.Version ?? 0;

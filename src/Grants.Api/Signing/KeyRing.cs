@@ -14,7 +14,7 @@ namespace Grants.Api.Signing;
 public sealed record RingKey(SigningKey Key, SecurityKey Security, SigningCredentials Credentials);
 
 /// <summary>The keys that sign and verify, read from the inline view and the vault, and read again when <see cref="Changes"/> tells of one, and every half minute in any case.</summary>
-public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, Changes changes, TimeProvider clock) : IDisposable
+public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, Changes changes, Settings settings, TimeProvider clock) : IDisposable
 {
     private static readonly TimeSpan RefreshEvery = TimeSpan.FromSeconds(30);
     private readonly SemaphoreSlim _reading = new(1, 1);
@@ -50,25 +50,65 @@ public sealed class KeyRing(IDocumentStore store, EventLog log, KeyVault vault, 
     public async Task<RingKey> ActiveAsync(string algorithm, CancellationToken cancellation) =>
         (await PublishedAsync(cancellation)).Single(key => key.Key.Algorithm == algorithm && key.Key.Status == SigningKeyStatus.Active);
 
-    /// <summary>Makes what is missing: at first start an active key and the next one for each algorithm.</summary>
-    public async Task ProvideAsync(Cause cause, CancellationToken cancellation)
+    /// <summary>Makes what is missing (at first start an active key and the next one for each algorithm), and rotates what is due.</summary>
+    /// <param name="rotate">Rotate now, if the next keys have been published for long enough.</param>
+    /// <returns>How many events were written.</returns>
+    public Task<int> MaintainAsync(Cause cause, CancellationToken cancellation, bool rotate = false) =>
+        InTurnAsync(async known => await ChangeAsync(cause, known, keys => RotateSigningKeys.Decide(keys, settings.Keys, rotate, clock.GetUtcNow()), cancellation), cancellation);
+
+    /// <summary>Revokes a key by its <c>kid</c> at once and lets the next one take over. What it signed is refused from then on.</summary>
+    public Task<Decision<SigningKey>> RevokeAsync(Cause cause, string kid, string why, CancellationToken cancellation) => InTurnAsync(async known =>
     {
-        // One node at a time: two that start together on an empty database must not both make keys.
+        var decision = RevokeSigningKey.Decide(known.FirstOrDefault(key => key.Kid == kid), why, clock.GetUtcNow());
+        if (decision is Accepted<SigningKey> { Events.Count: > 0 }) await ChangeAsync(cause, known, _ => decision.Events, cancellation);
+        return decision;
+    }, cancellation);
+
+    /// <summary>Every key there ever was, for lists.</summary>
+    public async Task<IReadOnlyList<SigningKey>> AllAsync(CancellationToken cancellation)
+    {
+        await using var session = store.QuerySession();
+        return await session.Query<SigningKey>().ToListAsync(cancellation);
+    }
+
+    /// <summary>One node at a time: two that start together on an empty database must not both make keys, nor both rotate.</summary>
+    private async Task<T> InTurnAsync<T>(Func<IReadOnlyList<SigningKey>, Task<T>> act, CancellationToken cancellation)
+    {
         await using var turn = store.LightweightSession();
         await turn.BeginTransactionAsync(cancellation);
         await using (await turn.ExecuteReaderAsync(new Npgsql.NpgsqlCommand("select pg_advisory_xact_lock(hashtext('grants.signing_keys'))"), cancellation)) { }
+        return await act(await AllAsync(cancellation));
+    }
 
-        await using var session = store.QuerySession();
-        var known = await session.Query<SigningKey>().ToListAsync(cancellation);
+    private async Task<int> ChangeAsync(Cause cause, IReadOnlyList<SigningKey> known, Func<IReadOnlyList<SigningKey>, IEnumerable<StreamEvent>> decide, CancellationToken cancellation)
+    {
+        // Making keys is no decision: how many are wanted is found out first. Nobody else changes keys meanwhile.
+        var changed = After(known, decide(known));
         var fresh = new List<ProvideSigningKeys.NewKey>();
         foreach (var algorithm in SigningAlgorithm.Supported)
         {
-            for (var missing = ProvideSigningKeys.Missing(known, algorithm); missing > 0; missing--) fresh.Add(await MakeAsync(algorithm, cancellation));
+            for (var missing = ProvideSigningKeys.Missing(changed, algorithm); missing > 0; missing--) fresh.Add(await MakeAsync(algorithm, cancellation));
         }
 
-        if (fresh.Count == 0) return;
-        await log.Commit(cause, [], (_, now) => Decide.Accept(true, ProvideSigningKeys.Decide(known, fresh, now)), cancellation);
+        var decision = await log.Commit(cause, [], (streams, now) =>
+        {
+            var keys = known.Select(key => streams.SigningKey(key.Id)).OfType<SigningKey>().ToList();
+            var events = decide(keys).ToList();
+            return Decide.Accept(true, [.. events, .. ProvideSigningKeys.Decide(After(keys, events), fresh, now)]);
+        }, cancellation, reliesOn: [.. known.Select(key => key.Id)]);
         _ring = null;
+
+        // Whatever the last one left undone is done here as well.
+        var dead = After(known, decision.Events).Where(key => key.Status is SigningKeyStatus.Revoked or SigningKeyStatus.Destroyed).Select(key => VaultId(key.Kid)).ToList();
+        if (dead.Count > 0) await vault.DestroyAsync(dead, cancellation);
+        return decision.Events.Count;
+    }
+
+    private static IReadOnlyList<SigningKey> After(IReadOnlyList<SigningKey> keys, IEnumerable<StreamEvent> events)
+    {
+        var known = keys.ToDictionary(key => key.Id, SigningKey? (key) => key);
+        foreach (var (stream, happened) in events) known[stream] = SigningKey.Evolve(known.GetValueOrDefault(stream), stream, (SigningKeyEvent)happened);
+        return [.. known.Values.OfType<SigningKey>()];
     }
 
     public void Dispose()

@@ -111,7 +111,8 @@ public static class SigningAlgorithm
 {
     public const string ES256 = "ES256";
     public const string RS256 = "RS256";
+    public const string PS256 = "PS256";
 
     /// <summary>The default comes first.</summary>
-    public static readonly ValueList<string> Supported = [ES256, RS256];
+    public static readonly ValueList<string> Supported = [ES256, RS256, PS256];
 }

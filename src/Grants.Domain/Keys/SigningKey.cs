@@ -31,7 +31,8 @@ public abstract record SigningKeyEvent : IDomainEvent
 public enum SigningKeyStatus { Created, Published, Active, Retired, Revoked, Destroyed }
 
 /// <summary>A key that signs tokens.</summary>
-public sealed record SigningKey(Guid Id, string Kid, string Algorithm, string PublicJwk, SigningKeyStatus Status, DateTimeOffset CreatedAt, DateTimeOffset? ActivatedAt)
+public sealed record SigningKey(Guid Id, string Kid, string Algorithm, string PublicJwk, SigningKeyStatus Status, DateTimeOffset CreatedAt, DateTimeOffset? ActivatedAt,
+    DateTimeOffset? PublishedAt = null, DateTimeOffset? RetiredAt = null)
 {
     /// <summary>Whether it stands in the JWKS: ahead of its first use, and until what it signed has run out.</summary>
     public bool IsPublished => Status is SigningKeyStatus.Published or SigningKeyStatus.Active or SigningKeyStatus.Retired;
@@ -42,9 +43,9 @@ public sealed record SigningKey(Guid Id, string Kid, string Algorithm, string Pu
         ({ Status: SigningKeyStatus.Destroyed }, _) => state,
         ({ } k, Destroyed) => k with { Status = SigningKeyStatus.Destroyed },
         ({ Status: SigningKeyStatus.Revoked }, _) => state,
-        ({ } k, Published) => k with { Status = SigningKeyStatus.Published },
+        ({ } k, Published e) => k with { Status = SigningKeyStatus.Published, PublishedAt = e.At },
         ({ } k, Activated e) => k with { Status = SigningKeyStatus.Active, ActivatedAt = e.At },
-        ({ } k, Retired) => k with { Status = SigningKeyStatus.Retired },
+        ({ } k, Retired e) => k with { Status = SigningKeyStatus.Retired, RetiredAt = e.At },
         ({ } k, Revoked) => k with { Status = SigningKeyStatus.Revoked },
         _ => state,
     };
@@ -84,4 +85,44 @@ public static class ProvideSigningKeys
             if (active.Add(key.Algorithm)) yield return new(key.Stream, new Activated(now));
         }
     }
+}
+
+/// <summary>When keys change.</summary>
+/// <param name="SignsFor">How long a key signs.</param>
+/// <param name="PublishedAhead">How long the next one stands in the JWKS before it signs: longer than anybody may keep the document (OpenID Connect Core §10.1.1).</param>
+/// <param name="VerifiesFor">How long a retired key stays there: longer than what it signed is good for, and than an <c>id_token_hint</c> is welcome.</param>
+public sealed record KeySchedule(TimeSpan SignsFor, TimeSpan PublishedAhead, TimeSpan VerifiesFor)
+{
+    public static readonly KeySchedule Default = new(TimeSpan.FromDays(90), TimeSpan.FromDays(1), TimeSpan.FromDays(30));
+}
+
+/// <summary>Lets the next key take over from one that has signed for long enough, and ends those whose time to verify is over.</summary>
+public static class RotateSigningKeys
+{
+    /// <param name="atOnce">Don't wait for the signing key's time; the next one must have stood long enough in any case.</param>
+    public static IEnumerable<StreamEvent> Decide(IEnumerable<SigningKey> keys, KeySchedule schedule, bool atOnce, DateTimeOffset now)
+    {
+        var known = keys.ToList();
+        foreach (var active in known.Where(key => key.Status == SigningKeyStatus.Active && (atOnce || key.ActivatedAt + schedule.SignsFor <= now)))
+        {
+            var next = known.Where(key => key.Algorithm == active.Algorithm && key.Status == SigningKeyStatus.Published && (key.PublishedAt ?? key.CreatedAt) + schedule.PublishedAhead <= now).MinBy(key => key.CreatedAt);
+            if (next is null) continue;
+            yield return new(next.Id, new Activated(now));
+            yield return new(active.Id, new Retired(now));
+        }
+
+        foreach (var old in known.Where(key => key.Status == SigningKeyStatus.Retired && key.RetiredAt + schedule.VerifiesFor <= now)) yield return new(old.Id, new Destroyed(now));
+    }
+}
+
+/// <summary>An emergency: the key signs and verifies nothing any more, whatever it has signed.</summary>
+public static class RevokeSigningKey
+{
+    /// <param name="key">Null: there is none of that name.</param>
+    public static Decision<SigningKey> Decide(SigningKey? key, string why, DateTimeOffset now) => key switch
+    {
+        null => Protocol.Decide.Refuse<SigningKey>(ErrorCode.InvalidRequest, "There is no such key."),
+        { Status: SigningKeyStatus.Revoked or SigningKeyStatus.Destroyed } => Protocol.Decide.Accept(key),
+        _ => Protocol.Decide.Accept(key, new StreamEvent(key.Id, new Revoked(why, now))),
+    };
 }

@@ -163,9 +163,10 @@ public sealed class DiscoveryTests(AppFixture app)
         var (basic, _, _, _) = await app.ConnectAsync(TestClient.Tally);
         var (post, _, _, _) = await app.ConnectAsync(TestClient.Poster);
         var (none, _, _, _) = await app.ConnectAsync(TestClient.BrowserApp);
-        Assert.True(basic.Ok && post.Ok && none.Ok);
+        var (other, _, _, _) = await app.ConnectAsync(new TestClient("query-only", null, "https://c.example/cb", "openid profile"));
+        Assert.True(basic.Ok && post.Ok && none.Ok && other.Ok);
         Assert.Equal(["client_secret_basic", "client_secret_post", "none"], List(metadata, "token_endpoint_auth_methods_supported").Order(StringComparer.Ordinal));
-        Assert.Equal(new[] { (string)TokenAnswer.HeaderOf(basic.IdToken)["alg"]!, (string)TokenAnswer.HeaderOf(post.IdToken)["alg"]! }.Order(StringComparer.Ordinal), List(metadata, "id_token_signing_alg_values_supported").Order(StringComparer.Ordinal));
+        Assert.Equal(new[] { basic, post, other }.Select(tokens => (string)TokenAnswer.HeaderOf(tokens.IdToken)["alg"]!).Order(StringComparer.Ordinal), List(metadata, "id_token_signing_alg_values_supported").Order(StringComparer.Ordinal));
 
         foreach (var (member, value) in ((string, string)[])[("token_endpoint_auth_method", "private_key_jwt"), ("token_endpoint_auth_method", "tls_client_auth"), ("id_token_signed_response_alg", "none"), ("id_token_signed_response_alg", "HS256"), ("response_modes", "fragment"), ("grant_types", "implicit")])
         {

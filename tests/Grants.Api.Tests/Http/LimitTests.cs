@@ -1,5 +1,9 @@
 using System.Net;
 using Grants.Testing;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Grants.Api.Tests.Http;
 
@@ -9,7 +13,25 @@ public sealed class LimitedApp : GrantsApp, IAsyncLifetime
     public async ValueTask InitializeAsync() => await StartAsync(await NewDatabaseAsync(), configure: builder => builder
         .UseSetting("Grants:Limits:AuthorizationsPerMinutePerNetwork", "6")
         .UseSetting("Grants:Limits:AuthorizationsPerMinutePerClient", "4")
-        .UseSetting("Grants:Limits:SignInsPerQuarterHour", "3"));
+        .UseSetting("Grants:Limits:SignInsPerQuarterHour", "3")
+        .UseSetting("Grants:Limits:ClientSecretsPerMinute", "5")
+        .ConfigureTestServices(services => services.AddSingleton<IStartupFilter>(new FromWherever())));
+
+    /// <summary>A request may say where it pretends to come from.</summary>
+    internal const string From = "X-Test-From";
+
+    private sealed class FromWherever : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use((http, following) =>
+            {
+                if (http.Request.Headers[From].ToString() is { Length: > 0 } address) http.Connection.RemoteIpAddress = IPAddress.Parse(address);
+                return following(http);
+            });
+            next(app);
+        };
+    }
 }
 
 public sealed class LimitTests(LimitedApp app) : IClassFixture<LimitedApp>
@@ -46,6 +68,36 @@ public sealed class LimitTests(LimitedApp app) : IClassFixture<LimitedApp>
 
         // Another name from the same network still gets in.
         Assert.True((await TryAsync(TestConfiguration.Sam, TestConfiguration.SamPassword)).IsAt("/account/apps"));
+    }
+
+    [Fact, Trait("Attack", "K1"), Trait("Rule", "G-10")]
+    public async Task Whoever_guesses_a_secret_is_told_to_wait_and_the_client_itself_is_served_elsewhere()
+    {
+        await app.AppendsNothingAsync(async () =>
+        {
+            using var guesser = From("198.51.100.7");
+            for (var i = 0; i < 5; i++) Assert.Equal(HttpStatusCode.Unauthorized, (await guesser.TokenAsync(TestClient.Report with { Secret = Journey.Random() }, ("grant_type", "client_credentials"))).Response.StatusCode);
+            foreach (var secret in (string[])[Journey.Random(), TestClient.Report.Secret!]) // even the right one is not heard there
+            {
+                var refused = await guesser.TokenAsync(TestClient.Report with { Secret = secret }, ("grant_type", "client_credentials"));
+                Assert.Equal((HttpStatusCode.TooManyRequests, "temporarily_unavailable"), (refused.Response.StatusCode, refused.Error));
+                Assert.Equal(TimeSpan.FromMinutes(1), refused.Response.Headers.RetryAfter!.Delta);
+            }
+
+            // The neighbours of its network wait with it; another client there does not.
+            using var neighbour = From("198.51.100.8");
+            Assert.Equal(HttpStatusCode.TooManyRequests, (await neighbour.IntrospectAsync(TestClient.Report, "any")).Response.StatusCode);
+            Assert.True((await neighbour.IntrospectAsync(TestClient.Tally, "any")).Ok);
+        });
+        using var rightful = From("203.0.113.9");
+        Assert.True((await rightful.TokenAsync(TestClient.Report, ("grant_type", "client_credentials"))).Ok);
+    }
+
+    private HttpClient From(string address)
+    {
+        var http = app.NewClient();
+        http.DefaultRequestHeaders.Add(LimitedApp.From, address);
+        return http;
     }
 
     private async Task<Page> TryAsync(string username, string password)

@@ -15,6 +15,8 @@ internal static class TestSettings
         AuthorizationsPerMinutePerNetwork = 1000,
         AuthorizationsPerMinutePerClient = 1000,
         SignInsPerQuarterHour = 1000,
+        ClientSecretsPerMinute = 1000,
+        Keys = Domain.Keys.KeySchedule.Default,
         ExpiryInterval = TimeSpan.FromHours(1),
     };
 }

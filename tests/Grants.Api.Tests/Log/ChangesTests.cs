@@ -184,6 +184,8 @@ public sealed class ChangesTests(TwoNodes nodes) : IClassFixture<TwoNodes>
             AuthorizationsPerMinutePerNetwork = 1,
             AuthorizationsPerMinutePerClient = 1,
             SignInsPerQuarterHour = 1,
+            ClientSecretsPerMinute = 1,
+            Keys = Domain.Keys.KeySchedule.Default,
             ExpiryInterval = settings.ExpiryInterval,
         };
     }

@@ -103,4 +103,57 @@ public sealed class SigningKeyTests
 
             Assert.Empty(ProvideSigningKeys.Decide(after, [], Noon));
         }, times: 500);
+
+    // Rotation
+
+    private static readonly KeySchedule Schedule = new(TimeSpan.FromDays(90), TimeSpan.FromDays(1), TimeSpan.FromDays(30));
+
+    private static SigningKey AKey(int number, SigningKeyStatus status, DateTimeOffset since) => new(Stream(number), $"kid{number}", SigningAlgorithm.ES256, "{}", status, since,
+        status == SigningKeyStatus.Active ? since : null, since, status == SigningKeyStatus.Retired ? since : null);
+
+    [Fact, Trait("Attack", "P8")]
+    public void A_key_that_has_signed_for_long_enough_hands_over_to_the_next()
+    {
+        SigningKey[] keys = [AKey(1, SigningKeyStatus.Active, Noon), AKey(2, SigningKeyStatus.Published, Noon)];
+        Assert.Empty(RotateSigningKeys.Decide(keys, Schedule, false, Noon.AddDays(90).AddTicks(-1)));
+        Assert.Equal([new StreamEvent(Stream(2), new Activated(Noon.AddDays(90))), new StreamEvent(Stream(1), new Retired(Noon.AddDays(90)))], RotateSigningKeys.Decide(keys, Schedule, false, Noon.AddDays(90)));
+        Assert.Equal(2, RotateSigningKeys.Decide(keys, Schedule, true, Noon.AddDays(1)).Count());
+    }
+
+    [Fact, Trait("Attack", "P8"), Trait("Rule", "MD-3")]
+    public void No_key_signs_before_everybody_can_know_it()
+    {
+        SigningKey[] keys = [AKey(1, SigningKeyStatus.Active, Noon), AKey(2, SigningKeyStatus.Published, Noon.AddDays(95))];
+        Assert.Empty(RotateSigningKeys.Decide(keys, Schedule, true, Noon.AddDays(96).AddTicks(-1)));
+        Assert.Equal(2, RotateSigningKeys.Decide(keys, Schedule, false, Noon.AddDays(96)).Count());
+    }
+
+    [Fact, Trait("Rule", "MD-3")]
+    public void A_retired_key_is_destroyed_when_nothing_that_it_signed_is_good_any_more()
+    {
+        SigningKey[] keys = [AKey(1, SigningKeyStatus.Retired, Noon)];
+        Assert.Empty(RotateSigningKeys.Decide(keys, Schedule, false, Noon.AddDays(30).AddTicks(-1)));
+        Assert.Equal([new StreamEvent(Stream(1), new Destroyed(Noon.AddDays(30)))], RotateSigningKeys.Decide(keys, Schedule, false, Noon.AddDays(30)));
+    }
+
+    [Fact, Trait("Attack", "P8"), Trait("Attack", "E15")]
+    public void Whatever_the_keys_after_a_rotation_each_algorithm_that_had_a_signing_key_has_one_and_a_second_rotation_does_nothing() =>
+        Gen.Select(Key.Array[0, 6].Select(keys => keys.DistinctBy(key => key.Id).ToList()), Gen.Bool).Always((keys, atOnce) =>
+        {
+            // One key signs for each algorithm, and that is how it stays.
+            keys = [.. keys.Where(key => key.Status != SigningKeyStatus.Active || keys.Find(other => other.Status == SigningKeyStatus.Active && other.Algorithm == key.Algorithm) == key)];
+            var signing = keys.Where(key => key.Status == SigningKeyStatus.Active).ToList();
+            var after = After(keys, RotateSigningKeys.Decide(keys, Schedule, atOnce, Noon));
+            var again = RotateSigningKeys.Decide(after, Schedule, false, Noon).ToList();
+            return after.Count(key => key.Status == SigningKeyStatus.Active) == signing.Count && again.Count == 0 && after.All(key => keys.Exists(before => before.Id == key.Id));
+        }, times: 300);
+
+    [Fact, Trait("Attack", "P8")]
+    public void A_key_is_revoked_once_and_a_key_that_is_not_there_is_refused()
+    {
+        var key = AKey(1, SigningKeyStatus.Active, Noon);
+        Assert.Equal([new StreamEvent(Stream(1), new Revoked("leaked", Noon))], RevokeSigningKey.Decide(key, "leaked", Noon).Events);
+        Assert.Empty(RevokeSigningKey.Decide(key with { Status = SigningKeyStatus.Revoked }, "leaked", Noon).Events);
+        Assert.IsType<Refused<SigningKey>>(RevokeSigningKey.Decide(null, "leaked", Noon));
+    }
 }
