@@ -65,6 +65,27 @@ public sealed class CommandsTests(AppFixture app) : IClassFixture<AppFixture>
         Assert.Matches(@"^as of event \d+, \d+\.\d s behind$", list[^1]);
     }
 
+    [Fact, Trait("Attack", "P8"), Trait("Law", "L11")]
+    public async Task Keys_are_listed_and_revoked_with_a_reason_and_not_rotated_before_the_next_ones_are_known()
+    {
+        var (_, listed) = await RunAsync("keys", "list", "--json");
+        var keys = listed.Select(line => JsonNode.Parse(line)!.AsObject()).ToList();
+        Assert.Equal(["ES256 active", "ES256 published", "PS256 active", "PS256 published", "RS256 active", "RS256 published"], keys.Select(key => $"{key["algorithm"]} {key["status"]}").Order(StringComparer.Ordinal));
+
+        var (tooEarly, _) = await RunAsync("keys", "rotate");
+        Assert.NotEqual(0, tooEarly);
+        var (noReason, _) = await RunAsync("keys", "revoke", "--kid", (string)keys[0]["kid"]!);
+        Assert.NotEqual(0, noReason);
+
+        var position = await app.PositionAsync();
+        var leaked = (string)keys.First(key => (string?)key["status"] == "active" && (string?)key["algorithm"] == "RS256")["kid"]!;
+        var (code, after) = await RunAsync("keys", "revoke", "--kid", leaked, "--why", "it leaked");
+        Assert.Equal(0, code);
+        Assert.Contains(after, line => line.StartsWith(leaked, StringComparison.Ordinal) && line.Contains("revoked", StringComparison.Ordinal));
+        Assert.Equal("7 keys", after[^1]);
+        Assert.All(await app.EventsAfterAsync(position), e => Assert.StartsWith("operator:", e.UserName, StringComparison.Ordinal));
+    }
+
     [Fact, Trait("Law", "L5")]
     public async Task Rebuilding_beside_a_running_server_leaves_the_inline_views_alone_and_the_daemon_going()
     {
