@@ -11,6 +11,7 @@ using Grants.Api.Introspection;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Login;
+using Grants.Api.PushedAuthorization;
 using Grants.Api.Revocation;
 using Grants.Api.Signing;
 using Grants.Api.Token;
@@ -88,6 +89,8 @@ public static class Composition
         .AddSingleton<ClientAuthentication>()
         .AddSingleton<Causes>()
         .AddSingleton<PageFrame>()
+        .AddSingleton<RequestReader>()
+        .AddSingleton<PushedRequests>()
         .AddSingleton<Authorize.Authorize>()
         .AddSingleton<AuthorizationFlow>()
         .AddSingleton<AuthorizationResponse>()

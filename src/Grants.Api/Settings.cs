@@ -37,6 +37,12 @@ public sealed class Settings
 
     public required int AuthorizationsPerMinutePerClient { get; init; }
 
+    /// <summary>Every client must push its authorization requests: RFC 9126 §5.</summary>
+    public bool RequirePushedAuthorizationRequests { get; init; }
+
+    /// <summary>How long a browser may take to come with a pushed request: 5 to 599 seconds (FAPI 2.0 §5.3.2.2 wants less than 600).</summary>
+    public TimeSpan PushedRequestLifetime { get; init; } = TimeSpan.FromSeconds(90);
+
     /// <summary>Wrong passwords for one name from one network in a quarter of an hour.</summary>
     public required int SignInsPerQuarterHour { get; init; }
 
@@ -66,6 +72,9 @@ public sealed class Settings
         if (uri.Scheme == "http" && !(development && uri.IsLoopback))
             throw new SettingsException($"The issuer is {issuer}, but http is only allowed in Development and on localhost: tokens sent over http can be stolen. Set Grants__Issuer to an https address and terminate TLS at your proxy.");
 
+        var pushedSeconds = configuration.GetValue("Grants:PushedRequestSeconds", 90);
+        if (pushedSeconds is < 5 or >= 600) throw new SettingsException($"Grants__PushedRequestSeconds is {pushedSeconds}. A pushed request may wait for its browser from 5 to 599 seconds.");
+
         return new Settings
         {
             Issuer = issuer,
@@ -79,6 +88,8 @@ public sealed class Settings
             OrganisationName = configuration["Grants:OrganisationName"] ?? "Example Bank",
             AuthorizationsPerMinutePerNetwork = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerNetwork", 300),
             AuthorizationsPerMinutePerClient = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerClient", 6000),
+            RequirePushedAuthorizationRequests = configuration.GetValue("Grants:RequirePushedAuthorizationRequests", false),
+            PushedRequestLifetime = TimeSpan.FromSeconds(pushedSeconds),
             SignInsPerQuarterHour = configuration.GetValue("Grants:Limits:SignInsPerQuarterHour", 20),
             ClientSecretsPerMinute = configuration.GetValue("Grants:Limits:ClientSecretsPerMinute", 30),
             Keys = Schedule(configuration),

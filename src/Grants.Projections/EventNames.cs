@@ -43,6 +43,7 @@ public static class EventNames
         [typeof(SessionEvent.Ended)] = "session.ended",
         [typeof(SessionEvent.Expired)] = "session.expired",
 
+        [typeof(AuthorizationEvent.Pushed)] = "authorization.pushed",
         [typeof(AuthorizationEvent.Requested)] = "authorization.requested",
         [typeof(AuthorizationEvent.SubjectAuthenticated)] = "authorization.subject_authenticated",
         [typeof(AuthorizationEvent.ConsentGranted)] = "authorization.consent_granted",

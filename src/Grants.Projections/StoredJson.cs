@@ -37,6 +37,7 @@ namespace Grants.Projections;
 [JsonSerializable(typeof(SessionEvent.Reauthenticated), TypeInfoPropertyName = "SessionReauthenticated")]
 [JsonSerializable(typeof(SessionEvent.Ended), TypeInfoPropertyName = "SessionEnded")]
 [JsonSerializable(typeof(SessionEvent.Expired), TypeInfoPropertyName = "SessionExpired")]
+[JsonSerializable(typeof(AuthorizationEvent.Pushed), TypeInfoPropertyName = "AuthorizationPushed")]
 [JsonSerializable(typeof(AuthorizationEvent.Requested), TypeInfoPropertyName = "AuthorizationRequested")]
 [JsonSerializable(typeof(AuthorizationEvent.SubjectAuthenticated), TypeInfoPropertyName = "AuthorizationSubjectAuthenticated")]
 [JsonSerializable(typeof(AuthorizationEvent.ConsentGranted), TypeInfoPropertyName = "AuthorizationConsentGranted")]

@@ -37,6 +37,16 @@ public sealed class RecordExpiryTests
         Assert.Equal([new AuthorizationEvent.Abandoned(Noon.AddMinutes(15))], RequestEnds(given, Noon.AddMinutes(15)));
     }
 
+    [Fact, Trait("Rule", "PAR-3"), Trait("Attack", "E10")]
+    public void A_pushed_request_that_no_browser_came_with_is_abandoned_when_its_time_is_over()
+    {
+        var given = Scenario.Given(Pushed());
+        Assert.Empty(RequestEnds(given, Noon.AddSeconds(90).AddTicks(-1)));
+        Assert.Equal([new AuthorizationEvent.Abandoned(Noon.AddSeconds(90))], RequestEnds(given, Noon.AddSeconds(90)));
+        Assert.Empty(RequestEnds(given.And(Requested()), Noon.AddSeconds(90)));
+        Assert.Single(RequestEnds(given.And(Requested()), Noon.AddMinutes(15)));
+    }
+
     [Fact, Trait("Attack", "C4")]
     public void A_code_that_nobody_redeemed_expires()
     {

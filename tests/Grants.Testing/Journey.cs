@@ -70,6 +70,24 @@ public static class Journey
     /// <summary>The token request, authenticated as the client is registered.</summary>
     public static Task<TokenAnswer> TokenAsync(this HttpClient http, TestClient client, params (string Name, string? Value)[] fields) => http.PostAsync("/token", client, fields);
 
+    /// <summary>The parameters of a request, to be sent in another way than in its address.</summary>
+    public static IReadOnlyList<(string Name, string? Value)> ParametersOf(Asked asked) =>
+        [.. QueryHelpers.ParseQuery(asked.Address[asked.Address.IndexOf('?', StringComparison.Ordinal)..]).Select(pair => (pair.Key, (string?)pair.Value.ToString()))];
+
+    /// <summary>RFC 9126 §2.1: the request is pushed instead of being sent through the browser.</summary>
+    public static async Task<TokenAnswer> PushAsync(this HttpClient http, Asked asked, params (string Name, string? Value)[] more)
+    {
+        var answer = await http.PostAsync("/par", asked.Client, [.. ParametersOf(asked), .. more]);
+        if (answer.Ok) Witness.Saw("request_uri", (string)answer.Json["request_uri"]!);
+        return answer;
+    }
+
+    /// <summary>The same request as it goes through the browser once it is pushed, RFC 9126 §4.</summary>
+    public static Asked By(this Asked asked, TokenAnswer pushed) => asked with
+    {
+        Address = QueryHelpers.AddQueryString("/authorize", new Dictionary<string, string?> { ["client_id"] = asked.Client.Id, ["request_uri"] = (string)pushed.Json["request_uri"]! }),
+    };
+
     /// <summary>RFC 7662 §2.1.</summary>
     public static Task<TokenAnswer> IntrospectAsync(this HttpClient http, TestClient client, string token, string? hint = null) =>
         http.PostAsync("/introspect", client, ("token", token), ("token_type_hint", hint));

@@ -6,6 +6,7 @@ using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Login;
 using Grants.Api.Pages;
+using Grants.Domain.AccessGrants;
 using Grants.Domain.Authorizations;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -24,8 +25,8 @@ public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSess
     public async Task<(OpenRequest? Request, IResult? Instead)> FindAsync(HttpContext http, Guid id)
     {
         var authorization = (await log.Read([id], http.RequestAborted)).Authorization(id);
-        if (authorization is null || browser.ReadMark(http) is not { } mark
-            || !CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(await personal.BrowserHashAsync(mark, http.RequestAborted)), Encoding.ASCII.GetBytes(authorization.Browser)))
+        if (authorization?.Browser is not { } begunBy || browser.ReadMark(http) is not { } mark
+            || !CryptographicOperations.FixedTimeEquals(Encoding.ASCII.GetBytes(await personal.BrowserHashAsync(mark, http.RequestAborted)), Encoding.ASCII.GetBytes(begunBy)))
         {
             return (null, pages.Error(http, "This link doesn't work",
                 "It belongs to a sign-in that was begun in another browser, or that never was. It's not something you did. Go back to the app and start again.",
@@ -34,10 +35,7 @@ public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSess
 
         var client = await lookups.ClientAsync(authorization.Request.Client, http.RequestAborted)
             ?? throw new InvalidOperationException("A request's client is not in the lookups.");
-        var parameters = authorization.Request.Private is { } text && await personal.OpenAsync(text, http.RequestAborted) is { } json
-            ? JsonSerializer.Deserialize(json, ApiJson.Default.PrivateParameters)!
-            : new PrivateParameters(null, null, null);
-        return (new OpenRequest(authorization, client, parameters), null);
+        return (await OpenAsync(authorization, client, http.RequestAborted), null);
     }
 
     /// <summary>Decides what comes next and does it.</summary>
@@ -45,30 +43,57 @@ public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSess
 
     /// <summary>Records that the request has arrived and what comes next, together.</summary>
     /// <param name="open">The request as the event describes it.</param>
-    public async Task<IResult> ArriveAsync(HttpContext http, OpenRequest open, Session? session) => Respond(http, open, await NextAsync(http, open, session, arriving: true));
+    public async Task<IResult> ArriveAsync(HttpContext http, OpenRequest open, Session? session) => Respond(http, open, StepOf(
+        await DecideAsync(http, open, session, (_, grant, ask, now) => BeginAuthorization.Decide(open.Authorization, grant, ask, now), begins: true)));
+
+    /// <summary>Takes up the request that a client has pushed under this id; a page when this client or this browser may not.</summary>
+    public async Task<IResult> TakeUpAsync(HttpContext http, Guid id, Client client)
+    {
+        if ((await log.Read([id], http.RequestAborted)).Authorization(id) is not { } pushed) return Unusable(http, new OAuthError(ErrorCode.InvalidRequestUri, "The request_uri is unknown."));
+        var open = await OpenAsync(pushed, client, http.RequestAborted);
+        var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
+        var mark = await personal.BrowserHashAsync(browser.Mark(http), http.RequestAborted);
+        return await DecideAsync(http, open, await browser.FindAsync(http), (known, grant, ask, now) => BeginAuthorization.Decide(known, mark, catalogue, grant, ask, now)) switch
+        {
+            Accepted<NextStep>(var step, _) => Respond(http, open, step),
+            Refused<NextStep>(var error, _) => Unusable(http, error),
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
+    }
+
+    /// <summary>A pushed request that can't be used here. Nothing goes back to the app: nobody has proved to be it.</summary>
+    public IResult Unusable(HttpContext http, OAuthError error) => pages.Error(http, "This link doesn't work",
+        "It was used before, has run out, or was made for another app or browser. It's not something you did. Go back to the app and start again.", error.Code, error.Description);
 
     /// <summary>Decides what comes next. A page asks first, so that it is never shown where the request has moved on.</summary>
-    public Task<NextStep> NextAsync(HttpContext http, OpenRequest open, Session? session) => NextAsync(http, open, session, arriving: false);
+    public async Task<NextStep> NextAsync(HttpContext http, OpenRequest open, Session? session) => StepOf(
+        await DecideAsync(http, open, session, (known, grant, ask, now) => ContinueAuthorization.Decide(known!, grant, ask, now)));
 
-    private async Task<NextStep> NextAsync(HttpContext http, OpenRequest open, Session? session, bool arriving)
+    private async Task<OpenRequest> OpenAsync(Authorization authorization, Client client, CancellationToken cancellation)
+    {
+        var parameters = authorization.Request.Private is { } text && await personal.OpenAsync(text, cancellation) is { } json
+            ? JsonSerializer.Deserialize(json, ApiJson.Default.PrivateParameters)!
+            : new PrivateParameters(null, null, null);
+        return new OpenRequest(authorization, client, parameters);
+    }
+
+    /// <param name="decide">From what is recorded of the request, the grant between the two, and what is asked.</param>
+    /// <param name="begins">The request has no stream yet.</param>
+    private async Task<Decision<NextStep>> DecideAsync(HttpContext http, OpenRequest open, Session? session,
+        Func<Authorization?, Grant?, ContinueAuthorization.Request, DateTimeOffset, Decision<NextStep>> decide, bool begins = false)
     {
         var (authorization, client, _) = open;
         var id = authorization.Id;
         var family = Guid.CreateVersion7(clock.GetUtcNow());
         Guid? grant = null;
         var actor = session is null ? Cause.ByClient(client.ClientId) : Cause.Person(session.Subject);
-        var decision = await log.Commit(await causes.Of(http, actor, client.ClientId, session?.Id, session?.Subject),
+        return await log.Commit(await causes.Of(http, actor, client.ClientId, session?.Id, session?.Subject),
             async (query, cancellation) =>
             {
                 grant = session is null ? null : await lookups.LiveGrantAsync(query, session.Subject, client.ClientId, cancellation);
                 return StreamsOf(id, session, grant);
             },
-            (streams, now) =>
-            {
-                var ask = new ContinueAuthorization.Request(client, session is null ? null : streams.Session(session.Id), family);
-                var live = grant is { } g ? streams.Grant(g) : null;
-                return arriving ? BeginAuthorization.Decide(authorization, live, ask, now) : ContinueAuthorization.Decide(streams.Authorization(id)!, live, ask, now);
-            },
+            (streams, now) => decide(streams.Authorization(id), grant is { } g ? streams.Grant(g) : null, new(client, session is null ? null : streams.Session(session.Id), family), now),
             http.RequestAborted,
             guess: () =>
             {
@@ -76,9 +101,11 @@ public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSess
                 grant = lookups.LastLiveGrant(session.Subject, client.ClientId);
                 return grant is { } g ? new Guess(StreamsOf(id, session, g), read => read.Grant(g) is { } known && known.IsLive(clock.GetUtcNow())) : null;
             },
-            begins: arriving ? id : null);
-        return decision is Accepted<NextStep>(var step, _) ? step : throw new InvalidOperationException("Continuing is never refused as a whole.");
+            begins: begins ? id : null);
     }
+
+    private static NextStep StepOf(Decision<NextStep> decision) =>
+        decision is Accepted<NextStep>(var step, _) ? step : throw new InvalidOperationException("Continuing is never refused as a whole.");
 
     /// <summary>The streams that decisions about a request read, the request's own first.</summary>
     public static IReadOnlyList<Guid> StreamsOf(Guid authorization, Session? session, Guid? grant) =>

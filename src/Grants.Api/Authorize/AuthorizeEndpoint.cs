@@ -1,11 +1,10 @@
-using System.Text.Json;
 using System.Threading.RateLimiting;
 using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Login;
 using Grants.Api.Pages;
-using Grants.Api.Signing;
+using Grants.Api.PushedAuthorization;
 using Grants.Domain.Authorizations;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -39,19 +38,20 @@ public static class AuthorizeEndpoint
 }
 
 /// <summary>What happens when an authorization request arrives.</summary>
-public sealed class Authorize(EventLog log, Lookups lookups, BrowserSession browser, PersonalData personal, Causes causes, TokenSigner signer,
+public sealed class Authorize(EventLog log, Lookups lookups, BrowserSession browser, PersonalData personal, Causes causes, SealedHandles handles, RequestReader reader,
     AuthorizationFlow flow, AuthorizationResponse response, PageFrame pages, ArrivalLimits limits, TimeProvider clock)
 {
+    private const string Unacceptable = "An app sent you here with a request we can't accept. It's not something you did. Go back and try again, or tell the people who run the app.";
+
     public async Task<IResult> ArriveAsync(HttpContext http, Parameters parameters)
     {
         var cancellation = http.RequestAborted;
         var client = parameters["client_id"] is { } id ? await lookups.ClientAsync(new ClientId(id), cancellation) : null;
-        switch (AuthorizeRequest.Parse(parameters, client, await lookups.CatalogueAsync(cancellation)))
+        if (client is { IsActive: true } && PushedRequests.IsReference(parameters["request_uri"])) return await TakeUp(http, client, parameters);
+        switch (await reader.ReadAsync(parameters, client, pushed: false, cancellation))
         {
             case AuthorizeRequest.ShowPage(var error, var received):
-                return pages.Error(http, "This link doesn't work",
-                    "An app sent you here with a request we can't accept. It's not something you did. Go back and try again, or tell the people who run the app.",
-                    error.Code, error.Description, received);
+                return pages.Error(http, "This link doesn't work", Unacceptable, error.Code, error.Description, received);
             case AuthorizeRequest.RedirectError refused:
                 return await Refuse(http, refused);
             case AuthorizeRequest.Valid valid:
@@ -61,17 +61,23 @@ public sealed class Authorize(EventLog log, Lookups lookups, BrowserSession brow
         }
     }
 
+    /// <summary>A pushed request: nothing counts but its client and its name (RFC 9126 §4). Its push was counted, so its arrival isn't.</summary>
+    private async Task<IResult> TakeUp(HttpContext http, Client client, Parameters parameters)
+    {
+        var uri = parameters["request_uri"]!;
+        if (parameters.Fault is { } fault) return pages.Error(http, "This link doesn't work", Unacceptable, fault.Code, fault.Description);
+        if (parameters["request"] is not null) return pages.Error(http, "This link doesn't work", Unacceptable, ErrorCode.InvalidRequest, "request and request_uri exclude each other (RFC 9101 §5).");
+        // As any POST, for the cookies' sake.
+        if (HttpMethods.IsPost(http.Request.Method)) return Results.Extensions.SeeOther($"/authorize?client_id={Uri.EscapeDataString(client.ClientId.Value)}&request_uri={Uri.EscapeDataString(uri)}");
+        return handles.OpenPushed(PushedRequests.HandleIn(uri)) is { } handle
+            ? await flow.TakeUpAsync(http, handle.Authorization, client)
+            : flow.Unusable(http, new OAuthError(ErrorCode.InvalidRequestUri, "The request_uri is unknown."));
+    }
+
     private async Task<IResult> Record(HttpContext http, AuthorizeRequest.Valid valid)
     {
         var cancellation = http.RequestAborted;
         var client = valid.Client;
-        var request = valid.Request;
-        if (valid.IdTokenHint is { } hint)
-        {
-            if (await signer.ReadIdTokenHintAsync(hint, cancellation) is not { } known)
-                return await Refuse(http, new(client, request.RedirectUri, request.ResponseMode, valid.Private.State, request.Prompts(PromptValue.None), new OAuthError(ErrorCode.InvalidRequest, "id_token_hint is not an id_token of this server.")));
-            request = request with { HintedSubject = known.Subject };
-        }
 
         // The log is for real requests, and nobody may fill it (L12): whoever sends more than this is told to wait.
         if (!limits.Admit(client.ClientId, http.Connection.RemoteIpAddress))
@@ -82,8 +88,7 @@ public sealed class Authorize(EventLog log, Lookups lookups, BrowserSession brow
         }
 
         var session = await browser.FindAsync(http);
-        if (valid.Private != new PrivateParameters(null, null, null))
-            request = request with { Private = await personal.SealAsync(null, JsonSerializer.Serialize(valid.Private, ApiJson.Default.PrivateParameters), cancellation) };
+        var request = await reader.SealAsync(valid, cancellation);
         var now = clock.GetUtcNow();
         var authorization = Guid.CreateVersion7(now);
         var mark = await personal.BrowserHashAsync(browser.Mark(http), cancellation);
@@ -120,7 +125,12 @@ public sealed class ArrivalLimits(Settings settings) : IDisposable
     public bool Admit(ClientId client, System.Net.IPAddress? address)
     {
         using var network = _networks.AttemptAcquire(address is null ? "" : PersonalData.Network(address));
-        if (!network.IsAcquired) return false;
+        return network.IsAcquired && Admit(client);
+    }
+
+    /// <summary>For a client that has proved who it is: all its requests come from the one network where it runs.</summary>
+    public bool Admit(ClientId client)
+    {
         using var one = _clients.AttemptAcquire(client.Value);
         return one.IsAcquired;
     }

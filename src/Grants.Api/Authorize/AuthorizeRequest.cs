@@ -22,12 +22,13 @@ public abstract record AuthorizeRequest
     /// <summary>Everything else goes back to the app.</summary>
     public sealed record RedirectError(Client Client, RedirectUri RedirectUri, string ResponseMode, string? State, bool PromptNone, OAuthError Error) : AuthorizeRequest;
 
-    /// <param name="IdTokenHint">As sent; not verified yet.</param>
+    /// <param name="IdTokenHint">As sent; <see cref="RequestReader"/> verifies it.</param>
     public sealed record Valid(Client Client, AuthorizationRequest Request, PrivateParameters Private, string? IdTokenHint) : AuthorizeRequest;
 
     /// <summary>Parses in the order that protocol and safety want: client, redirect URI, response mode, and then all else.</summary>
     /// <param name="client">The client that <c>client_id</c> names, if there is one.</param>
-    public static AuthorizeRequest Parse(Parameters parameters, Client? client, Catalogue catalogue)
+    /// <param name="refusal">Why the request can't be taken in this way at all, told where its errors go.</param>
+    public static AuthorizeRequest Parse(Parameters parameters, Client? client, Catalogue catalogue, OAuthError? refusal = null)
     {
         if (parameters.IsRepeated("client_id")) return Page(ErrorCode.InvalidRequest, "client_id was sent more than once.", null);
         if (parameters["client_id"] is not { } clientId) return Page(ErrorCode.InvalidRequest, "client_id is missing.", null);
@@ -39,7 +40,7 @@ public abstract record AuthorizeRequest
         if (parameters["redirect_uri"] is { } given)
         {
             redirectUri = new RedirectUri(given);
-            if (!metadata.RedirectUris.Any(registered => new RedirectUri(registered).Admits(redirectUri, metadata.IsNative)))
+            if (!metadata.Admits(redirectUri))
                 return Page(ErrorCode.InvalidRequest, "redirect_uri is not registered for this client.", given);
         }
         else if (metadata.RedirectUris.Count == 1 && parameters["scope"]?.Split(' ').Contains(StandardScopes.OpenId) != true)
@@ -61,6 +62,7 @@ public abstract record AuthorizeRequest
             new RedirectError(client, redirectUri, mode, state, prompt.Contains(PromptValue.None), new OAuthError(code, description));
 
         if (parameters.Fault is { } fault) return Error(fault.Code, fault.Description);
+        if (refusal is not null) return Error(refusal.Code, refusal.Description);
         if (parameters["request"] is not null) return Error(ErrorCode.RequestNotSupported, "request is not supported.");
         if (parameters["request_uri"] is not null) return Error(ErrorCode.RequestUriNotSupported, "request_uri is not supported.");
         if (parameters["registration"] is not null) return Error(ErrorCode.RegistrationNotSupported, "registration is not supported.");

@@ -69,6 +69,7 @@ public sealed record DeclaredClient
     public string? IdTokenSignedResponseAlg { get; init; }
     public int? DefaultMaxAge { get; init; }
     public bool RequireAuthTime { get; init; }
+    public bool RequirePushedAuthorizationRequests { get; init; }
     public string GrantsOptionalScopes { get; init; } = "";
     public IReadOnlyDictionary<string, string>? GrantsPurposes { get; init; }
     public bool GrantsChecked { get; init; }
@@ -99,6 +100,7 @@ public sealed record DeclaredClient
             IdTokenSignedResponseAlg = IdTokenSignedResponseAlg ?? defaults.IdTokenSignedResponseAlg,
             DefaultMaxAge = DefaultMaxAge,
             RequireAuthTime = RequireAuthTime,
+            RequirePushedAuthorizationRequests = RequirePushedAuthorizationRequests ? true : null,
             OptionalScopes = optional,
             Purposes = new((GrantsPurposes ?? new Dictionary<string, string>()).Select(purpose => new ScopePurpose(purpose.Key, purpose.Value))),
             Checked = GrantsChecked,

@@ -62,6 +62,8 @@ public sealed class PublicDocuments(Settings settings)
         {
             ["issuer"] = settings.Issuer,
             ["authorization_endpoint"] = settings.Url("/authorize"),
+            ["pushed_authorization_request_endpoint"] = settings.Url("/par"),
+            ["require_pushed_authorization_requests"] = settings.RequirePushedAuthorizationRequests,
             ["token_endpoint"] = settings.Url("/token"),
             ["introspection_endpoint"] = settings.Url("/introspect"),
             ["revocation_endpoint"] = settings.Url("/revoke"),

@@ -28,6 +28,17 @@ public sealed class Parameters
         ? new OAuthError(ErrorCode.InvalidRequest, "A parameter was sent more than once.")
         : null;
 
+    /// <summary>The same parameters, and this one where it was left out.</summary>
+    public Parameters With(string name, string value)
+    {
+        if (_values.ContainsKey(name)) return this;
+        var more = new Parameters([]);
+        foreach (var (known, text) in _values) more._values[known] = text;
+        more._values[name] = value;
+        more._repeated.UnionWith(_repeated);
+        return more;
+    }
+
     public bool IsRepeated(string name) => _repeated.Contains(name);
 
     public static Parameters OfQuery(HttpRequest request) => new(request.Query);

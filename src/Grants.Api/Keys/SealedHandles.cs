@@ -8,6 +8,9 @@ namespace Grants.Api.Keys;
 /// <summary>An authorization code: the streams that its redemption reads.</summary>
 public sealed record CodeHandle(Guid Authorization, Guid Grant, Guid Family);
 
+/// <summary>A pushed authorization request: its stream.</summary>
+public sealed record PushedHandle(Guid Authorization);
+
 /// <summary>A refresh token: the streams that a refresh reads, and which of the family's refresh tokens it is.</summary>
 public sealed record RefreshHandle(Guid Family, Guid Grant, int Generation);
 
@@ -21,6 +24,7 @@ public sealed class SealedHandles(KeyVault vault)
 {
     private const string CodePrefix = "grc_";
     private const string RefreshPrefix = "grr_";
+    private const string PushedPrefix = "grp_";
     private const string VaultPrefix = "handles:";
     private readonly Lazy<Dictionary<byte, byte[]>> _keys = new(() => Task.Run(() => LoadAsync(vault)).GetAwaiter().GetResult());
 
@@ -29,11 +33,16 @@ public sealed class SealedHandles(KeyVault vault)
 
     public string Seal(CodeHandle code) => Seal(CodePrefix, [code.Authorization, code.Grant, code.Family], 0);
 
+    public string Seal(PushedHandle pushed) => Seal(PushedPrefix, [pushed.Authorization], 0);
+
     /// <summary>The same family and generation always give the same text: a repeated refresh gets the same successor.</summary>
     public string Seal(RefreshHandle refresh) => Seal(RefreshPrefix, [refresh.Family, refresh.Grant], refresh.Generation);
 
     public CodeHandle? OpenCode(string? text) =>
         Open(CodePrefix, 3, text) is var (ids, _) && ids is not null ? new CodeHandle(ids[0], ids[1], ids[2]) : null;
+
+    public PushedHandle? OpenPushed(string? text) =>
+        Open(PushedPrefix, 1, text) is var (ids, _) && ids is not null ? new PushedHandle(ids[0]) : null;
 
     public RefreshHandle? OpenRefresh(string? text) =>
         Open(RefreshPrefix, 2, text) is var (ids, generation) && ids is not null ? new RefreshHandle(ids[0], ids[1], generation) : null;

@@ -5,8 +5,9 @@ using static Grants.Domain.Authorizations.AuthorizationEvent;
 namespace Grants.Domain.Authorizations;
 
 /// <summary>One authorization request: only what some decision needs to know.</summary>
+/// <param name="Browser">Null as long as no browser has begun the request, which only a pushed one can be.</param>
 /// <param name="Answered">A code or an error has gone back to the client; nothing more can be decided about the request.</param>
-public sealed record Authorization(Guid Id, AuthorizationRequest Request, string Browser, DateTimeOffset RequestedAt, DateTimeOffset ExpiresAt,
+public sealed record Authorization(Guid Id, AuthorizationRequest Request, string? Browser, DateTimeOffset RequestedAt, DateTimeOffset ExpiresAt,
     SubjectAuthenticated? Subject = null, CodeIssued? Code = null, Guid? RedeemedBy = null, bool Replayed = false, bool Answered = false, bool Closed = false)
 {
     /// <summary>How long a person may take.</summary>
@@ -20,6 +21,8 @@ public sealed record Authorization(Guid Id, AuthorizationRequest Request, string
     public static Authorization? Evolve(Authorization? state, Guid id, AuthorizationEvent happened) => (state, happened) switch
     {
         (null, Requested e) => new Authorization(id, e.Request, e.Browser, e.At, e.ExpiresAt),
+        (null, Pushed e) => new Authorization(id, e.Request, null, e.At, e.ExpiresAt),
+        ({ Browser: null, Answered: false } a, Requested e) => a with { Request = e.Request, Browser = e.Browser, RequestedAt = e.At, ExpiresAt = e.ExpiresAt },
         ({ } a, SubjectAuthenticated e) => a with { Subject = e },
         ({ } a, CodeIssued e) => a with { Code = e, Answered = true },
         ({ } a, CodeRedeemed e) => a with { RedeemedBy = e.Family },

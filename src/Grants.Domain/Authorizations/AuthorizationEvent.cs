@@ -8,6 +8,11 @@ public abstract record AuthorizationEvent : IDomainEvent
 {
     private AuthorizationEvent() { }
 
+    /// <summary>The client sent its request ahead, and no browser has come with it yet: RFC 9126 §2.</summary>
+    /// <param name="ExpiresAt">From this moment on no browser can begin the request any more.</param>
+    public sealed record Pushed(AuthorizationRequest Request, DateTimeOffset At, DateTimeOffset ExpiresAt) : AuthorizationEvent;
+
+    /// <summary>The request has come with a browser. First in its stream, or after <see cref="Pushed"/>.</summary>
     /// <param name="Browser">Keyed hash of the browser's own cookie: only that browser may go on with this request.</param>
     /// <param name="ExpiresAt">After this moment nobody can answer the request any more.</param>
     public sealed record Requested(AuthorizationRequest Request, string Browser, DateTimeOffset At, DateTimeOffset ExpiresAt) : AuthorizationEvent;

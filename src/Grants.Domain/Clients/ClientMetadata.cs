@@ -59,11 +59,17 @@ public sealed record ClientMetadata
     /// </summary>
     public ValueList<string>? Resources { get; init; }
 
+    /// <summary>It must push its authorization requests: RFC 9126 §6. Null, never false: older events don't have the member.</summary>
+    public bool? RequirePushedAuthorizationRequests { get; init; }
+
     public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
 
     public bool IsNative => ApplicationType == "native";
 
     public TimeSpan EffectiveRetryWindow => RefreshRetryWindow ?? (IsConfidential ? TimeSpan.FromSeconds(30) : TimeSpan.Zero);
+
+    /// <summary>Whether a request may name this redirect URI.</summary>
+    public bool Admits(RedirectUri presented) => RedirectUris.Any(registered => new RedirectUri(registered).Admits(presented, IsNative));
 
     /// <summary>The scopes that the app can't do without.</summary>
     public ScopeSet NeededOf(ScopeSet asked) => asked.Except(OptionalScopes);

@@ -43,6 +43,7 @@ public sealed class DeadlinesTable : ProjectionBase, IProjection
     /// <summary>What one event says about the deadline of its stream; null when nothing.</summary>
     public static Deadline? Of(IEvent e) => e.Data switch
     {
+        AuthorizationEvent.Pushed pushed => new(e.StreamId, pushed.ExpiresAt),
         AuthorizationEvent.Requested requested => new(e.StreamId, requested.ExpiresAt),
         AuthorizationEvent.CodeIssued code => new(e.StreamId, code.ExpiresAt),
         SessionEvent.Started started => new(e.StreamId, started.ExpiresAt),

@@ -18,7 +18,7 @@ public sealed class DiscoveryTests(AppFixture app)
     public static TheoryData<string, string> Routes => new()
     {
         { "/.well-known/openid-configuration", "GET" }, { "/.well-known/oauth-authorization-server", "GET" }, { "/jwks", "GET" }, { "/healthz", "GET" }, { "/readyz", "GET" },
-        { "/authorize", "GET POST" }, { "/authorize/00000000000000000000000000000001", "GET" }, { "/token", "POST" }, { "/introspect", "POST" }, { "/revoke", "POST" }, { "/userinfo", "GET POST" }, { "/logout", "GET POST" },
+        { "/authorize", "GET POST" }, { "/authorize/00000000000000000000000000000001", "GET" }, { "/par", "POST" }, { "/token", "POST" }, { "/introspect", "POST" }, { "/revoke", "POST" }, { "/userinfo", "GET POST" }, { "/logout", "GET POST" },
         { "/logout/confirm", "POST" }, { "/signed-out", "GET" }, { "/signin", "GET POST" }, { "/signin/00000000000000000000000000000001", "GET POST" },
         { "/signin/00000000000000000000000000000001/other", "GET" }, { "/consent/00000000000000000000000000000001", "GET POST" }, { "/account", "GET" }, { "/account/apps", "GET" },
         { "/account/apps/00000000000000000000000000000001", "GET" }, { "/account/apps/00000000000000000000000000000001/remove", "GET POST" }, { "/", "GET" }, { "/grants.css", "GET" }, { "/icon.svg", "GET" },
@@ -85,7 +85,7 @@ public sealed class DiscoveryTests(AppFixture app)
         var metadata = await MetadataAsync();
         foreach (var (name, value) in metadata.Where(member => member.Key.EndsWith("_endpoint", StringComparison.Ordinal) || member.Key == "jwks_uri"))
         {
-            var status = (int)(await app.NewVisitor().SendOnceAsync(new HttpRequestMessage(name is "token_endpoint" or "introspection_endpoint" or "revocation_endpoint" ? HttpMethod.Post : HttpMethod.Get, (string)value!))).Status;
+            var status = (int)(await app.NewVisitor().SendOnceAsync(new HttpRequestMessage(name is "pushed_authorization_request_endpoint" or "token_endpoint" or "introspection_endpoint" or "revocation_endpoint" ? HttpMethod.Post : HttpMethod.Get, (string)value!))).Status;
             Assert.True(status is >= 200 and < 500 and not 404 and not 405, $"{name} {status}");
         }
     }

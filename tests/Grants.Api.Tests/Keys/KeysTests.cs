@@ -26,6 +26,10 @@ public sealed class KeysTests(AppFixture app) : IClassFixture<AppFixture>
         Assert.Equal(refresh, Handles.OpenRefresh(Handles.Seal(refresh)));
         Assert.Equal(Handles.Seal(refresh), Handles.Seal(refresh)); // derived, not random (design §4)
         Assert.NotEqual(Handles.Seal(refresh), Handles.Seal(refresh with { Generation = 8 }));
+        var pushed = new PushedHandle(Id());
+        Assert.Equal(pushed, Handles.OpenPushed(Handles.Seal(pushed)));
+        for (var i = 0; i < Handles.Seal(pushed).Length; i++) Assert.Null(Handles.OpenPushed(Changed(Handles.Seal(pushed), i)));
+        Assert.Null(Handles.OpenPushed(Handles.Seal(code)));
     }
 
     [Fact, Trait("Attack", "T13"), Trait("Attack", "C3")]

@@ -144,6 +144,9 @@ public static class Fixtures
     public static StreamEvent Requested(AuthorizationRequest? request = null) =>
         On(RequestId, new AuthorizationEvent.Requested(request ?? ARequest(), "browser", Noon, Noon + Domain.Authorizations.Authorization.Lifetime));
 
+    public static StreamEvent Pushed(AuthorizationRequest? request = null) =>
+        On(RequestId, new AuthorizationEvent.Pushed(request ?? ARequest(), Noon, Noon.AddSeconds(90)));
+
     public static StreamEvent Authenticated(Guid? session = null, SubjectId? subject = null) =>
         On(RequestId, new AuthorizationEvent.SubjectAuthenticated(subject ?? Person, session ?? SessionId, Password, Noon));
 

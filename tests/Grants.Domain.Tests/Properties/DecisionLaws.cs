@@ -31,6 +31,7 @@ public sealed class DecisionLaws
         var (past, ask) = (Scenario.Given(given.History), given.Ask);
         Redeem(past, ask);
         Refresh(past, ask);
+        TakeUp(past, ask);
         IssueClientToken.Decide(new(ask.Client, ask.Scopes, Id(22), BankCatalogue, Issuer), ask.Now);
         RevokeGrant.Decide(past.Grant, new(ask.Owner, EndedBy.Person, ""), ask.Now);
         RevokeToken.Decide(past.Family, past.Grant, new(ask.Client.ClientId, ask.Allow ? ask.Generation : null), ask.Now);
@@ -52,6 +53,22 @@ public sealed class DecisionLaws
         Assert.Empty(second.Events);
         return Codes(first) == 1;
     }, Print, cases: 1000);
+
+    [Fact, Trait("Law", "L2"), Trait("Rule", "PAR-5")]
+    public void A_pushed_request_gives_one_browser_one_code_and_another_browser_nothing() =>
+        Law.HoldsWhere(Gen.Select(Cases, Gen.Int[0, 89], (given, second) => (given.History, given.Ask with { Now = Noon.AddSeconds(second) })), given =>
+        {
+            // A story about a request that came with a browser, begun by a push instead.
+            var past = Scenario.Given([Pushed(), .. given.Item1.Where(e => e.Event is not AuthorizationEvent)]);
+            var first = TakeUp(past, given.Item2);
+            var once = past.After(first);
+            if (first is not Accepted<NextStep>(var step, _)) return false;
+            Assert.Empty(TakeUp(once, given.Item2).Events);
+            Assert.IsType<Refused<NextStep>>(TakeUp(once, given.Item2, "another browser"));
+            if (once.Authorization!.Answered) Assert.IsType<Refused<NextStep>>(TakeUp(once, given.Item2));
+            else Assert.Equal(step, TakeUp(once, given.Item2).Accepted());
+            return Codes(first) <= 1;
+        }, Print, cases: 1000);
 
     [Fact, Trait("Law", "L2")]
     public void Answering_a_second_time_never_issues_a_second_code_or_grant() => Law.HoldsWhere(Cases, given =>
@@ -153,6 +170,9 @@ public sealed class DecisionLaws
 
     private static Decision<NextStep> Continue(Scenario past, Ask ask) =>
         ContinueAuthorization.Decide(past.Authorization!, past.Grant, new(ask.Client, past.Session, Id(20)), ask.Now);
+
+    private static Decision<NextStep> TakeUp(Scenario past, Ask ask, string browser = "browser") =>
+        BeginAuthorization.Decide(past.Authorization, browser, BankCatalogue, past.Grant, new(ask.Client, past.Session, Id(20)), ask.Now);
 
     private static Decision<NextStep> Answer(Scenario past, Ask ask) =>
         AnswerConsent.Decide(past.Authorization!, past.Grant, new(ask.Client, past.Session, ask.Allow, ask.Scopes.Intersect(["history"]), Text, Id(21), Id(20)), ask.Now);

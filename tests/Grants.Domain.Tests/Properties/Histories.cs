@@ -44,6 +44,7 @@ internal static class Histories
 
     public static readonly Gen<AuthorizationEvent> AnyAuthorizationEvent = Gen.OneOf<AuthorizationEvent>(
         Gen.Select(AnyRequest, Moment, (request, at) => (AuthorizationEvent)new AuthorizationEvent.Requested(request, "browser", at, at + Authorization.Lifetime)),
+        Gen.Select(AnyRequest, Moment, (request, at) => (AuthorizationEvent)new AuthorizationEvent.Pushed(request, at, at.AddSeconds(90))),
         Gen.Select(Someone, Moment, (who, at) => (AuthorizationEvent)new AuthorizationEvent.SubjectAuthenticated(who, SessionId, Authentication.ByPassword(at), at)),
         Gen.Select(Scopes, Moment, (scopes, at) => (AuthorizationEvent)new AuthorizationEvent.ConsentGranted(GrantId, Asked, scopes, [], Text, at)),
         Gen.Select(Scopes, Moment, (scopes, at) => (AuthorizationEvent)new AuthorizationEvent.ConsentReused(GrantId, scopes, at)),

@@ -66,12 +66,15 @@ internal static class Examples
 
     private static readonly ClientMetadata ForResources = Bare with { ClientName = "Demo Bank", GrantTypes = [], Resources = ["https://bank.example", "https://cards.example/v1"] };
 
+    private static readonly ClientMetadata ForRequests = Bare with { RequirePushedAuthorizationRequests = true };
+
     /// <summary>Each with what its golden is called besides its wire name; empty for the main one.</summary>
     public static IReadOnlyList<(string Variant, IDomainEvent Event)> All { get; } =
     [
         ("", new ClientEvent.Registered(Tally, Full, At)),
         ("bare", new ClientEvent.Registered(Tally, Bare, At)),
         ("resources", new ClientEvent.Registered(new("demo-bank"), ForResources, At)),
+        ("requests", new ClientEvent.Registered(Tally, ForRequests, At)),
         ("", new ClientEvent.MetadataReplaced(Full, At)),
         ("bare", new ClientEvent.MetadataReplaced(Bare, At)),
         ("resources", new ClientEvent.MetadataReplaced(ForResources, At)),
@@ -98,6 +101,8 @@ internal static class Examples
         ("", new SessionEvent.Ended(EndedBy.Person, "signed out", At)),
         ("", new SessionEvent.Expired(At)),
 
+        ("", new AuthorizationEvent.Pushed(Request, At, Later)),
+        ("bare", new AuthorizationEvent.Pushed(Request with { RedirectUriGiven = false, Prompt = [], MaxAgeSeconds = null, HintedSubject = null, Private = null }, At, Later)),
         ("", new AuthorizationEvent.Requested(Request, "YnJvd3Nlcg", At, Later)),
         ("bare", new AuthorizationEvent.Requested(Request with { RedirectUriGiven = false, Prompt = [], MaxAgeSeconds = null, HintedSubject = null, Private = null }, "YnJvd3Nlcg", At, Later)),
         ("", new AuthorizationEvent.SubjectAuthenticated(Sam, Session, Password, At)),

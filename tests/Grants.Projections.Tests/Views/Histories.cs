@@ -120,8 +120,11 @@ internal sealed class Histories
         Append(SignIn.Decide(null, new(person, session), _now));
         var id = NewId();
         ScopeSet asked = step.What == 0 ? ["openid", "balances"] : ["openid", "offline_access", "balances", "payments"];
+        var request = new AuthorizationRequest(client.ClientId, Callback, true, ResponseMode.Query, asked, Challenge, [PromptValue.Consent], null, null, null);
+        if (step.What == 2) Append(PushAuthorization.Decide(new(id, request, TimeSpan.FromSeconds(90)), _now));
+        if (step is { What: 2, Minutes: 9 }) return; // no browser comes with it
         Append([
-            new(id, new AuthorizationEvent.Requested(new(client.ClientId, Callback, true, ResponseMode.Query, asked, Challenge, [PromptValue.Consent], null, null, null), "browser", _now, _now + Authorization.Lifetime)),
+            new(id, new AuthorizationEvent.Requested(request, "browser", _now, _now + Authorization.Lifetime)),
             new(id, new AuthorizationEvent.SubjectAuthenticated(person, session, _sessions[session].Authentication, _now)),
         ]);
         var grant = _grants.Values.SingleOrDefault(g => !g.Ended && g.Subject == person && g.Client == client.ClientId);

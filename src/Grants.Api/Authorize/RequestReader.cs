@@ -1,0 +1,33 @@
+using System.Text.Json;
+using Grants.Api.Http;
+using Grants.Api.Keys;
+using Grants.Api.Signing;
+using Grants.Domain.Authorizations;
+using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
+
+namespace Grants.Api.Authorize;
+
+/// <summary>Reads an authorization request, whether a browser brings it or its client pushes it: the same parser, the same faults.</summary>
+public sealed class RequestReader(Lookups lookups, TokenSigner signer, PersonalData personal, Settings settings)
+{
+    private static readonly OAuthError MustBePushed = new(ErrorCode.InvalidRequest, "The request must be pushed first (RFC 9126).");
+
+    /// <param name="client">The client that <c>client_id</c> names, or that authenticated.</param>
+    /// <param name="pushed">It came from the client itself.</param>
+    public async Task<AuthorizeRequest> ReadAsync(Parameters parameters, Client? client, bool pushed, CancellationToken cancellation)
+    {
+        var mustPush = settings.RequirePushedAuthorizationRequests || client?.Metadata.RequirePushedAuthorizationRequests == true;
+        var read = AuthorizeRequest.Parse(parameters, client, await lookups.CatalogueAsync(cancellation), mustPush && !pushed ? MustBePushed : null);
+        if (read is not AuthorizeRequest.Valid { IdTokenHint: { } hint } valid) return read;
+        var request = valid.Request;
+        return await signer.ReadIdTokenHintAsync(hint, cancellation) is { } known
+            ? valid with { Request = request with { HintedSubject = known.Subject } }
+            : new AuthorizeRequest.RedirectError(valid.Client, request.RedirectUri, request.ResponseMode, valid.Private.State, request.Prompts(PromptValue.None), new OAuthError(ErrorCode.InvalidRequest, "id_token_hint is not an id_token of this server."));
+    }
+
+    /// <summary>The request as an event keeps it, with what is private sealed.</summary>
+    public async Task<AuthorizationRequest> SealAsync(AuthorizeRequest.Valid valid, CancellationToken cancellation) =>
+        valid.Private == new PrivateParameters(null, null, null) ? valid.Request
+            : valid.Request with { Private = await personal.SealAsync(null, JsonSerializer.Serialize(valid.Private, ApiJson.Default.PrivateParameters), cancellation) };
+}
