@@ -112,7 +112,7 @@ public sealed class Authorize(EventLog log, Lookups lookups, BrowserSession brow
             return response.Error(http, refused.Client, refused.RedirectUri, refused.ResponseMode, refused.State, refused.Error);
         return pages.Error(http, "This link doesn't work",
             $"{DisplayText.Isolated(metadata.ClientName)} sent you here with a request we can't accept. It's not something you did. Nobody has checked this app: only go on if you know who runs it.",
-            refused.Error.Code, refused.Error.Description, startAgainUrl: response.ErrorAddress(refused.RedirectUri, refused.State, refused.Error), startAgainText: "Go on to the app");
+            refused.Error.Code, refused.Error.Description, startAgainUrl: await response.ErrorAddressAsync(refused.Client, refused.RedirectUri, refused.ResponseMode, refused.State, refused.Error, http.RequestAborted), startAgainText: "Go on to the app");
     }
 }
 

@@ -67,6 +67,7 @@ public sealed record DeclaredClient
     public string ApplicationType { get; init; } = "web";
     public string Scope { get; init; } = "";
     public string? IdTokenSignedResponseAlg { get; init; }
+    public string? AuthorizationSignedResponseAlg { get; init; }
     public int? DefaultMaxAge { get; init; }
     public bool RequireAuthTime { get; init; }
     public bool RequirePushedAuthorizationRequests { get; init; }
@@ -93,11 +94,13 @@ public sealed record DeclaredClient
             RedirectUris = new(RedirectUris),
             PostLogoutRedirectUris = new(PostLogoutRedirectUris),
             GrantTypes = new(GrantTypes),
-            ResponseModes = ResponseModes is null ? defaults.ResponseModes : new(ResponseModes),
+            // Who registers an algorithm for signed responses wants no others; fragments are for those who ask for them by name.
+            ResponseModes = ResponseModes is not null ? new(ResponseModes) : AuthorizationSignedResponseAlg is null ? defaults.ResponseModes : [ResponseMode.Jwt, ResponseMode.QueryJwt, ResponseMode.FormPostJwt],
             TokenEndpointAuthMethod = TokenEndpointAuthMethod,
             ApplicationType = ApplicationType,
             Scope = scope,
             IdTokenSignedResponseAlg = IdTokenSignedResponseAlg ?? defaults.IdTokenSignedResponseAlg,
+            AuthorizationSignedResponseAlg = AuthorizationSignedResponseAlg,
             DefaultMaxAge = DefaultMaxAge,
             RequireAuthTime = RequireAuthTime,
             RequirePushedAuthorizationRequests = RequirePushedAuthorizationRequests ? true : null,

@@ -18,6 +18,9 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     /// <summary>RFC 9068 §2.1.</summary>
     private const string AccessTokenType = "at+jwt";
 
+    /// <summary>JARM §2.1 recommends at most ten minutes.</summary>
+    private static readonly TimeSpan ResponseLifetime = TimeSpan.FromMinutes(5);
+
     private static readonly JsonWebTokenHandler Handler = new() { SetDefaultTimesOnTokenCreation = false, MapInboundClaims = false };
 
     /// <param name="nonce">That of the authorization request, for the first id_token alone.</param>
@@ -43,6 +46,17 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
 
         var issued = tokens.AccessToken;
         return new SignedTokens(accessToken, (int)(issued.ExpiresAt - issued.At).TotalSeconds, issued.Scopes.ToString(), idToken);
+    }
+
+    /// <summary>An authorization response in a JWT: JARM §2.1. Signed only, not encrypted.</summary>
+    public async Task<string> SignResponseAsync(Client client, IEnumerable<KeyValuePair<string, string>> parameters, CancellationToken cancellation)
+    {
+        var key = await ring.ActiveAsync(client.Metadata.EffectiveAuthorizationSignedResponseAlg, cancellation);
+        var claims = parameters.ToDictionary(parameter => parameter.Key, object (parameter) => parameter.Value);
+        claims["iss"] = settings.Issuer;
+        claims["aud"] = client.ClientId.Value;
+        claims["exp"] = (clock.GetUtcNow() + ResponseLifetime).ToUnixTimeSeconds();
+        return Handler.CreateToken(new SecurityTokenDescriptor { Claims = claims, SigningCredentials = key.Credentials });
     }
 
     /// <summary>What an access token of ours says, if it is genuine, in time and meant for this server itself; else null.</summary>

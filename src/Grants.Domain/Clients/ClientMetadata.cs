@@ -22,6 +22,9 @@ public sealed record ClientMetadata
     /// <summary>The scopes it may ask for.</summary>
     public ScopeSet Scope { get; init; } = ScopeSet.Empty;
     public string IdTokenSignedResponseAlg { get; init; } = SigningAlgorithm.ES256;
+
+    /// <summary>What signs its authorization responses (JARM §4); null: RS256, as that specification says.</summary>
+    public string? AuthorizationSignedResponseAlg { get; init; }
     public int? DefaultMaxAge { get; init; }
     public bool RequireAuthTime { get; init; }
 
@@ -66,6 +69,8 @@ public sealed record ClientMetadata
 
     public bool IsNative => ApplicationType == "native";
 
+    public string EffectiveAuthorizationSignedResponseAlg => AuthorizationSignedResponseAlg ?? SigningAlgorithm.RS256;
+
     public TimeSpan EffectiveRetryWindow => RefreshRetryWindow ?? (IsConfidential ? TimeSpan.FromSeconds(30) : TimeSpan.Zero);
 
     /// <summary>Whether a request may name this redirect URI.</summary>
@@ -104,12 +109,21 @@ public static class ClientAuthMethod
     public static readonly ValueList<string> Supported = [Basic, Post, None];
 }
 
-/// <summary>How the authorization response travels: OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode.</summary>
+/// <summary>How the authorization response travels: OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode, and signed in one JWT: JARM §2.3.</summary>
 public static class ResponseMode
 {
     public const string Query = "query";
+    public const string Fragment = "fragment";
     public const string FormPost = "form_post";
-    public static readonly ValueList<string> Supported = [Query, FormPost];
+    public const string QueryJwt = "query.jwt";
+    public const string FragmentJwt = "fragment.jwt";
+    public const string FormPostJwt = "form_post.jwt";
+
+    /// <summary>The default for the response type, which is <see cref="QueryJwt"/> for a code.</summary>
+    public const string Jwt = "jwt";
+    public static readonly ValueList<string> Supported = [Query, FormPost, Fragment, QueryJwt, FormPostJwt, FragmentJwt, Jwt];
+
+    public static bool IsSigned(string mode) => mode is QueryJwt or FragmentJwt or FormPostJwt or Jwt;
 }
 
 /// <summary>JWS algorithms that tokens are signed with, RFC 7518 §3.1.</summary>

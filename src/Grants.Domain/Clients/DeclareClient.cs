@@ -49,6 +49,8 @@ public static class DeclareClient
             return Metadata($"token_endpoint_auth_method: {client.TokenEndpointAuthMethod} is not supported.");
         if (!SigningAlgorithm.Supported.Contains(client.IdTokenSignedResponseAlg))
             return Metadata($"id_token_signed_response_alg: {client.IdTokenSignedResponseAlg} is not supported.");
+        if (client.AuthorizationSignedResponseAlg is { } responseAlg && !SigningAlgorithm.Supported.Contains(responseAlg))
+            return Metadata($"authorization_signed_response_alg: {responseAlg} is not supported.");
         if (client.ApplicationType is not ("web" or "native"))
             return Metadata("application_type must be web or native.");
         if (client.GrantTypes.Contains(GrantType.ClientCredentials) && !client.IsConfidential)

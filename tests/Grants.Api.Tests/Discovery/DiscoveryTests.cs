@@ -94,11 +94,11 @@ public sealed class DiscoveryTests(AppFixture app)
     public async Task Every_response_mode_that_is_named_works_and_no_other()
     {
         var named = List(await MetadataAsync(), "response_modes_supported");
-        foreach (var mode in (string[])["query", "form_post", "fragment", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"])
+        await app.DeclareClientAsync(new JsonObject { ["client_id"] = "all-modes", ["client_name"] = "All", ["redirect_uris"] = new JsonArray("https://modes.example/cb"), ["token_endpoint_auth_method"] = "none", ["scope"] = "openid", ["response_modes"] = new JsonArray([.. named.Select(mode => JsonValue.Create(mode))]) });
+        foreach (var mode in (string[])[.. named, "web_message", "post", "query.jwt "])
         {
-            var visitor = app.NewVisitor();
-            var page = await visitor.AllowAsync(Journey.Ask(TestClient.Tally, ("response_mode", mode)));
-            var answered = page.Location is not null || page.HiddenFields.Any(field => field.Key == "code");
+            var page = await app.NewVisitor().AllowAsync(Journey.Ask(new TestClient("all-modes", null, "https://modes.example/cb", "openid"), ("response_mode", mode)));
+            var answered = page.Location is not null || page.HiddenFields.Any(field => field.Key is "code" or "response");
             Assert.Equal((mode, named.Contains(mode)), (mode, answered));
         }
     }
@@ -168,7 +168,7 @@ public sealed class DiscoveryTests(AppFixture app)
         Assert.Equal(["client_secret_basic", "client_secret_post", "none"], List(metadata, "token_endpoint_auth_methods_supported").Order(StringComparer.Ordinal));
         Assert.Equal(new[] { basic, post, other }.Select(tokens => (string)TokenAnswer.HeaderOf(tokens.IdToken)["alg"]!).Order(StringComparer.Ordinal), List(metadata, "id_token_signing_alg_values_supported").Order(StringComparer.Ordinal));
 
-        foreach (var (member, value) in ((string, string)[])[("token_endpoint_auth_method", "private_key_jwt"), ("token_endpoint_auth_method", "tls_client_auth"), ("id_token_signed_response_alg", "none"), ("id_token_signed_response_alg", "HS256"), ("response_modes", "fragment"), ("grant_types", "implicit")])
+        foreach (var (member, value) in ((string, string)[])[("token_endpoint_auth_method", "private_key_jwt"), ("token_endpoint_auth_method", "tls_client_auth"), ("id_token_signed_response_alg", "none"), ("id_token_signed_response_alg", "HS256"), ("response_modes", "web_message"), ("authorization_signed_response_alg", "none"), ("authorization_signed_response_alg", "HS256"), ("authorization_encrypted_response_alg", "RSA-OAEP-256"), ("grant_types", "implicit")])
         {
             var client = new JsonObject { ["client_id"] = "unsupported", ["client_name"] = "Unsupported", ["redirect_uris"] = new JsonArray("https://u.example/cb"), ["scope"] = "openid" };
             client[member] = member is "response_modes" or "grant_types" ? new JsonArray(value) : value;

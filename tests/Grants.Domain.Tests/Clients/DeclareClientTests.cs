@@ -98,7 +98,8 @@ public sealed class DeclareClientTests
     {
         { "a grant type that isn't served", ErrorCode.InvalidClientMetadata, Sound with { GrantTypes = ["authorization_code", "implicit"] } },
         { "the password grant", ErrorCode.InvalidClientMetadata, Sound with { GrantTypes = ["password"] } },
-        { "a response mode that isn't served", ErrorCode.InvalidClientMetadata, Sound with { ResponseModes = ["fragment"] } },
+        { "a response mode that isn't served", ErrorCode.InvalidClientMetadata, Sound with { ResponseModes = ["smoke"] } },
+        { "unsigned responses for an algorithm", ErrorCode.InvalidClientMetadata, Sound with { AuthorizationSignedResponseAlg = "none" } },
         { "an authentication method that isn't served", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = "client_secret_jwt" } },
         { "alg none", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "none" } },
         { "an algorithm that isn't served", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "HS256" } },
@@ -139,6 +140,7 @@ public sealed class DeclareClientTests
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { DefaultMaxAge = 0, RefreshRetryWindow = TimeSpan.Zero, Purposes = [new("balances", new string('x', 80))] }));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = ["client_credentials"], RedirectUris = [] }));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { ApplicationType = "native", TokenEndpointAuthMethod = "none", RedirectUris = ["com.example.tally:/callback"] }));
+        Assert.Null(DeclareClient.WhyNot(Tally, Sound with { ResponseModes = ResponseMode.Supported, AuthorizationSignedResponseAlg = SigningAlgorithm.ES256 }));
         Assert.Null(DeclareClient.WhyNot(new(new string('x', 256)), Sound));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = [], RedirectUris = [], Resources = ["https://bank.example"] }));
     }
