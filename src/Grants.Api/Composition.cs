@@ -89,6 +89,7 @@ public static class Composition
         .AddSingleton<ClientAuthentication>()
         .AddSingleton<Causes>()
         .AddSingleton<PageFrame>()
+        .AddSingleton<RequestObjects>()
         .AddSingleton<RequestReader>()
         .AddSingleton<PushedRequests>()
         .AddSingleton<Authorize.Authorize>()

@@ -40,6 +40,9 @@ public sealed class Settings
     /// <summary>Every client must push its authorization requests: RFC 9126 §5.</summary>
     public bool RequirePushedAuthorizationRequests { get; init; }
 
+    /// <summary>Every client must send its requests as signed request objects: RFC 9101 §10.5.</summary>
+    public bool RequireSignedRequestObject { get; init; }
+
     /// <summary>How long a browser may take to come with a pushed request: 5 to 599 seconds (FAPI 2.0 §5.3.2.2 wants less than 600).</summary>
     public TimeSpan PushedRequestLifetime { get; init; } = TimeSpan.FromSeconds(90);
 
@@ -89,6 +92,7 @@ public sealed class Settings
             AuthorizationsPerMinutePerNetwork = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerNetwork", 300),
             AuthorizationsPerMinutePerClient = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerClient", 6000),
             RequirePushedAuthorizationRequests = configuration.GetValue("Grants:RequirePushedAuthorizationRequests", false),
+            RequireSignedRequestObject = configuration.GetValue("Grants:RequireSignedRequestObject", false),
             PushedRequestLifetime = TimeSpan.FromSeconds(pushedSeconds),
             SignInsPerQuarterHour = configuration.GetValue("Grants:Limits:SignInsPerQuarterHour", 20),
             ClientSecretsPerMinute = configuration.GetValue("Grants:Limits:ClientSecretsPerMinute", 30),

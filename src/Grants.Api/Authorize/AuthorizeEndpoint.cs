@@ -66,7 +66,7 @@ public sealed class Authorize(EventLog log, Lookups lookups, BrowserSession brow
     {
         var uri = parameters["request_uri"]!;
         if (parameters.Fault is { } fault) return pages.Error(http, "This link doesn't work", Unacceptable, fault.Code, fault.Description);
-        if (parameters["request"] is not null) return pages.Error(http, "This link doesn't work", Unacceptable, ErrorCode.InvalidRequest, "request and request_uri exclude each other (RFC 9101 §5).");
+        if (parameters["request"] is not null) return pages.Error(http, "This link doesn't work", Unacceptable, ErrorCode.InvalidRequest, "request and request_uri exclude each other.");
         // As any POST, for the cookies' sake.
         if (HttpMethods.IsPost(http.Request.Method)) return Results.Extensions.SeeOther($"/authorize?client_id={Uri.EscapeDataString(client.ClientId.Value)}&request_uri={Uri.EscapeDataString(uri)}");
         return handles.OpenPushed(PushedRequests.HandleIn(uri)) is { } handle

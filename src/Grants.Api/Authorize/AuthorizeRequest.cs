@@ -63,7 +63,7 @@ public abstract record AuthorizeRequest
 
         if (parameters.Fault is { } fault) return Error(fault.Code, fault.Description);
         if (refusal is not null) return Error(refusal.Code, refusal.Description);
-        if (parameters["request"] is not null) return Error(ErrorCode.RequestNotSupported, "request is not supported.");
+        if (parameters["request"] is not null) return Error(ErrorCode.RequestNotSupported, "This client is not registered for request objects (request_object_signing_alg).");
         if (parameters["request_uri"] is not null) return Error(ErrorCode.RequestUriNotSupported, "request_uri is not supported.");
         if (parameters["registration"] is not null) return Error(ErrorCode.RegistrationNotSupported, "registration is not supported.");
         if (parameters["response_type"] is not { } responseType) return Error(ErrorCode.InvalidRequest, "response_type is missing.");

@@ -9,16 +9,29 @@ using Grants.Domain.Protocol;
 namespace Grants.Api.Authorize;
 
 /// <summary>Reads an authorization request, whether a browser brings it or its client pushes it: the same parser, the same faults.</summary>
-public sealed class RequestReader(Lookups lookups, TokenSigner signer, PersonalData personal, Settings settings)
+public sealed class RequestReader(RequestObjects objects, Lookups lookups, TokenSigner signer, PersonalData personal, Settings settings)
 {
     private static readonly OAuthError MustBePushed = new(ErrorCode.InvalidRequest, "The request must be pushed first (RFC 9126).");
+    private static readonly OAuthError MustBeSigned = new(ErrorCode.InvalidRequest, "The request must be a signed request object (RFC 9101).");
 
     /// <param name="client">The client that <c>client_id</c> names, or that authenticated.</param>
     /// <param name="pushed">It came from the client itself.</param>
     public async Task<AuthorizeRequest> ReadAsync(Parameters parameters, Client? client, bool pushed, CancellationToken cancellation)
     {
+        var signed = false;
+        // Before anything else is read: once there is a request object, parameters come from it alone (RFC 9101 §6.3).
+        if (client is { IsActive: true, Metadata.RequestObjectSigningAlg: not null } && parameters["request"] is { } jwt)
+        {
+            if (parameters.Fault is { } repeated) return new AuthorizeRequest.ShowPage(repeated, null);
+            if (parameters["request_uri"] is not null) return new AuthorizeRequest.ShowPage(new OAuthError(ErrorCode.InvalidRequest, "request and request_uri exclude each other."), null);
+            var (inside, fault) = objects.Open(jwt, client);
+            if (inside is null) return new AuthorizeRequest.ShowPage(new OAuthError(ErrorCode.InvalidRequestObject, fault!), null);
+            (parameters, signed) = (inside, true);
+        }
+
         var mustPush = settings.RequirePushedAuthorizationRequests || client?.Metadata.RequirePushedAuthorizationRequests == true;
-        var read = AuthorizeRequest.Parse(parameters, client, await lookups.CatalogueAsync(cancellation), mustPush && !pushed ? MustBePushed : null);
+        var mustSign = settings.RequireSignedRequestObject || client?.Metadata.RequireSignedRequestObject == true;
+        var read = AuthorizeRequest.Parse(parameters, client, await lookups.CatalogueAsync(cancellation), mustPush && !pushed ? MustBePushed : mustSign && !signed ? MustBeSigned : null);
         if (read is not AuthorizeRequest.Valid { IdTokenHint: { } hint } valid) return read;
         var request = valid.Request;
         return await signer.ReadIdTokenHintAsync(hint, cancellation) is { } known

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using Grants.Api.Http;
 using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -71,6 +72,9 @@ public sealed record DeclaredClient
     public int? DefaultMaxAge { get; init; }
     public bool RequireAuthTime { get; init; }
     public bool RequirePushedAuthorizationRequests { get; init; }
+    public JsonObject? Jwks { get; init; }
+    public string? RequestObjectSigningAlg { get; init; }
+    public bool RequireSignedRequestObject { get; init; }
     public string GrantsOptionalScopes { get; init; } = "";
     public IReadOnlyDictionary<string, string>? GrantsPurposes { get; init; }
     public bool GrantsChecked { get; init; }
@@ -87,6 +91,8 @@ public sealed record DeclaredClient
         if (!ScopeSet.TryParse(Scope, out var scope) || !ScopeSet.TryParse(GrantsOptionalScopes, out var optional))
             throw new SettingsException($"Client {ClientId}: scope has a character that is not allowed.");
         if (ResponseTypes.Any(type => type != "code")) throw new SettingsException($"Client {ClientId}: the only response_type is code.");
+        var jwks = Jwks?.ToJsonString();
+        if (jwks is not null && ClientKeys.WhyNot(jwks) is { } why) throw new SettingsException($"Client {ClientId}: jwks: {why}");
         var defaults = new ClientMetadata { ClientName = ClientName };
         return defaults with
         {
@@ -104,6 +110,9 @@ public sealed record DeclaredClient
             DefaultMaxAge = DefaultMaxAge,
             RequireAuthTime = RequireAuthTime,
             RequirePushedAuthorizationRequests = RequirePushedAuthorizationRequests ? true : null,
+            Jwks = jwks,
+            RequestObjectSigningAlg = RequestObjectSigningAlg,
+            RequireSignedRequestObject = RequireSignedRequestObject ? true : null,
             OptionalScopes = optional,
             Purposes = new((GrantsPurposes ?? new Dictionary<string, string>()).Select(purpose => new ScopePurpose(purpose.Key, purpose.Value))),
             Checked = GrantsChecked,

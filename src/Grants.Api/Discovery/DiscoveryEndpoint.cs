@@ -86,8 +86,10 @@ public sealed class PublicDocuments(Settings settings)
             ["claims_supported"] = List(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
                 .. StandardClaims.ByScope.Where(entry => scopes.Contains(entry.Key)).SelectMany(entry => entry.Value)]),
             ["claims_parameter_supported"] = false,
-            ["request_parameter_supported"] = false,
+            ["request_parameter_supported"] = true,
             ["request_uri_parameter_supported"] = false,
+            ["request_object_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
+            ["require_signed_request_object"] = settings.RequireSignedRequestObject,
             ["authorization_response_iss_parameter_supported"] = true,
         });
     }

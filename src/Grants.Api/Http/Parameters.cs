@@ -41,6 +41,9 @@ public sealed class Parameters
 
     public bool IsRepeated(string name) => _repeated.Contains(name);
 
+    /// <summary>Parameters that came in another way.</summary>
+    public static Parameters Of(IEnumerable<KeyValuePair<string, StringValues>> pairs) => new(pairs);
+
     public static Parameters OfQuery(HttpRequest request) => new(request.Query);
 
     /// <summary>Reads a form. Null when the body is no form (415 would be HTTP's word; OAuth's is <c>invalid_request</c>) or breaks the limits.</summary>

@@ -37,11 +37,11 @@ public sealed class PushedRequests(EventLog log, RequestReader reader, ArrivalLi
 
     public async Task<IResult> PushAsync(HttpContext http, Client client, Parameters form)
     {
-        if (form["request_uri"] is not null) return Refuse(new OAuthError(ErrorCode.InvalidRequest, "A request_uri can't be pushed (RFC 9126 §2.1)."));
+        if (form["request_uri"] is not null) return Refuse(new OAuthError(ErrorCode.InvalidRequest, "A request_uri can't be pushed."));
         switch (await reader.ReadAsync(form.With("client_id", client.ClientId.Value), client, pushed: true, http.RequestAborted))
         {
-            // What a browser would be shown has no code of its own (RFC 9126 §2.3).
-            case AuthorizeRequest.ShowPage(var error, _): return Refuse(error with { Code = ErrorCode.InvalidRequest });
+            // What a browser would be shown: invalid_request, or what is wrong with the request object (RFC 9126 §2.3).
+            case AuthorizeRequest.ShowPage(var error, _): return Refuse(error);
             case AuthorizeRequest.RedirectError refused: return Refuse(refused.Error);
             case AuthorizeRequest.Valid valid: return await RecordAsync(http, client, valid);
             default: throw new System.Diagnostics.UnreachableException();

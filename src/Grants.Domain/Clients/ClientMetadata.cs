@@ -65,6 +65,15 @@ public sealed record ClientMetadata
     /// <summary>It must push its authorization requests: RFC 9126 §6. Null, never false: older events don't have the member.</summary>
     public bool? RequirePushedAuthorizationRequests { get; init; }
 
+    /// <summary>Its public keys, a JWK Set as JSON (RFC 7517 §5); null when it has none.</summary>
+    public string? Jwks { get; init; }
+
+    /// <summary>The one algorithm that its request objects are signed with: RFC 9101 §10.5. Null: it sends none.</summary>
+    public string? RequestObjectSigningAlg { get; init; }
+
+    /// <summary>It must send its requests as signed request objects: RFC 9101 §10.5. Null, never false: older events don't have the member.</summary>
+    public bool? RequireSignedRequestObject { get; init; }
+
     public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
 
     public bool IsNative => ApplicationType == "native";
@@ -126,7 +135,7 @@ public static class ResponseMode
     public static bool IsSigned(string mode) => mode is QueryJwt or FragmentJwt or FormPostJwt or Jwt;
 }
 
-/// <summary>JWS algorithms that tokens are signed with, RFC 7518 §3.1.</summary>
+/// <summary>JWS algorithms that this server signs with, and that clients may sign with, RFC 7518 §3.1: never <c>none</c>, and none with a shared secret.</summary>
 public static class SigningAlgorithm
 {
     public const string ES256 = "ES256";

@@ -51,6 +51,12 @@ public static class DeclareClient
             return Metadata($"id_token_signed_response_alg: {client.IdTokenSignedResponseAlg} is not supported.");
         if (client.AuthorizationSignedResponseAlg is { } responseAlg && !SigningAlgorithm.Supported.Contains(responseAlg))
             return Metadata($"authorization_signed_response_alg: {responseAlg} is not supported.");
+        if (client.RequestObjectSigningAlg is { } requestAlg && !SigningAlgorithm.Supported.Contains(requestAlg))
+            return Metadata($"request_object_signing_alg: {requestAlg} is not supported.");
+        if (client.RequestObjectSigningAlg is not null && client.Jwks is null)
+            return Metadata("request_object_signing_alg needs jwks.");
+        if (client.RequireSignedRequestObject == true && client.RequestObjectSigningAlg is null)
+            return Metadata("require_signed_request_object needs request_object_signing_alg.");
         if (client.ApplicationType is not ("web" or "native"))
             return Metadata("application_type must be web or native.");
         if (client.GrantTypes.Contains(GrantType.ClientCredentials) && !client.IsConfidential)

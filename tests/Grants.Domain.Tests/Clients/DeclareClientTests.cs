@@ -103,6 +103,10 @@ public sealed class DeclareClientTests
         { "an authentication method that isn't served", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = "client_secret_jwt" } },
         { "alg none", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "none" } },
         { "an algorithm that isn't served", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "HS256" } },
+        { "unsigned request objects", ErrorCode.InvalidClientMetadata, Sound with { RequestObjectSigningAlg = "none", Jwks = "{}" } },
+        { "request objects with a shared secret", ErrorCode.InvalidClientMetadata, Sound with { RequestObjectSigningAlg = "HS256", Jwks = "{}" } },
+        { "request objects without a key", ErrorCode.InvalidClientMetadata, Sound with { RequestObjectSigningAlg = SigningAlgorithm.ES256 } },
+        { "request objects required and no algorithm", ErrorCode.InvalidClientMetadata, Sound with { RequireSignedRequestObject = true, Jwks = "{}" } },
         { "an unknown application type", ErrorCode.InvalidClientMetadata, Sound with { ApplicationType = "desktop" } },
         { "a public client acting for itself", ErrorCode.InvalidClientMetadata, Sound with { GrantTypes = ["client_credentials"], TokenEndpointAuthMethod = "none" } },
         { "no redirect URI for codes", ErrorCode.InvalidRedirectUri, Sound with { RedirectUris = [] } },
@@ -141,6 +145,7 @@ public sealed class DeclareClientTests
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = ["client_credentials"], RedirectUris = [] }));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { ApplicationType = "native", TokenEndpointAuthMethod = "none", RedirectUris = ["com.example.tally:/callback"] }));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { ResponseModes = ResponseMode.Supported, AuthorizationSignedResponseAlg = SigningAlgorithm.ES256 }));
+        foreach (var algorithm in SigningAlgorithm.Supported) Assert.Null(DeclareClient.WhyNot(Tally, Sound with { Jwks = "{}", RequestObjectSigningAlg = algorithm, RequireSignedRequestObject = true }));
         Assert.Null(DeclareClient.WhyNot(new(new string('x', 256)), Sound));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = [], RedirectUris = [], Resources = ["https://bank.example"] }));
     }

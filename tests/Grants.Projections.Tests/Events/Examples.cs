@@ -66,7 +66,14 @@ internal static class Examples
 
     private static readonly ClientMetadata ForResources = Bare with { ClientName = "Demo Bank", GrantTypes = [], Resources = ["https://bank.example", "https://cards.example/v1"] };
 
-    private static readonly ClientMetadata ForRequests = Bare with { RequirePushedAuthorizationRequests = true, AuthorizationSignedResponseAlg = SigningAlgorithm.ES256 };
+    private static readonly ClientMetadata ForRequests = Bare with
+    {
+        AuthorizationSignedResponseAlg = SigningAlgorithm.ES256,
+        RequirePushedAuthorizationRequests = true,
+        Jwks = """{"keys":[{"kty":"EC","crv":"P-256","x":"eA","y":"eQ"}]}""",
+        RequestObjectSigningAlg = SigningAlgorithm.PS256,
+        RequireSignedRequestObject = true,
+    };
 
     /// <summary>Each with what its golden is called besides its wire name; empty for the main one.</summary>
     public static IReadOnlyList<(string Variant, IDomainEvent Event)> All { get; } =
