@@ -46,7 +46,7 @@ public sealed record ClientMetadata
 
     /// <summary>
     /// For how long a refresh token that was just used may be presented again for the same successor, when an answer was lost.
-    /// Null: the default, 30 s for confidential clients and 0 for public ones.
+    /// Null: the default, 30 s for those who prove themselves, by a secret or by the key that the token is bound to, and 0 for others.
     /// </summary>
     public TimeSpan? RefreshRetryWindow { get; init; }
 
@@ -59,11 +59,18 @@ public sealed record ClientMetadata
     /// </summary>
     public ValueList<string>? Resources { get; init; }
 
+    /// <summary>
+    /// Its access tokens are always bound to a key, RFC 9449 §5.2: without a DPoP proof it gets none. Null, never false, when it may send
+    /// one or not: older events don't have the member.
+    /// </summary>
+    public bool? DpopBoundAccessTokens { get; init; }
+
     public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
 
     public bool IsNative => ApplicationType == "native";
 
-    public TimeSpan EffectiveRetryWindow => RefreshRetryWindow ?? (IsConfidential ? TimeSpan.FromSeconds(30) : TimeSpan.Zero);
+    /// <param name="bound">Whether the refresh token is bound to a key.</param>
+    public TimeSpan RetryWindow(bool bound) => RefreshRetryWindow ?? (IsConfidential || bound ? TimeSpan.FromSeconds(30) : TimeSpan.Zero);
 
     /// <summary>The scopes that the app can't do without.</summary>
     public ScopeSet NeededOf(ScopeSet asked) => asked.Except(OptionalScopes);
