@@ -4,6 +4,7 @@ using Grants.Api.Configuration;
 using Grants.Api.Consent;
 using Grants.Api.Database;
 using Grants.Api.Discovery;
+using Grants.Api.Dpop;
 using Grants.Api.EndSession;
 using Grants.Api.Expiry;
 using Grants.Api.Http;
@@ -82,6 +83,7 @@ public static class Composition
         .AddSingleton<TokenSigner>()
         .AddSingleton<Lookups>()
         .AddSingleton<UsedIds>()
+        .AddSingleton<DpopProofs>()
         .AddSingleton<ClientAuthentication>()
         .AddSingleton<Causes>()
         .AddSingleton<PageFrame>()

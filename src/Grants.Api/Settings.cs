@@ -39,6 +39,12 @@ public sealed class Settings
     /// <summary>Wrong passwords for one name from one network in a quarter of an hour.</summary>
     public required int SignInsPerQuarterHour { get; init; }
 
+    /// <summary>
+    /// Whether a DPoP proof must have a nonce of this server. Without, a proof can be made ahead of its use by whoever has the key for a
+    /// moment (RFC 9449 §11.2).
+    /// </summary>
+    public bool DpopNonces { get; init; } = true;
+
     /// <summary>How often the recorder of expiries looks.</summary>
     public required TimeSpan ExpiryInterval { get; init; }
 
@@ -73,6 +79,7 @@ public sealed class Settings
             AuthorizationsPerMinutePerNetwork = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerNetwork", 300),
             AuthorizationsPerMinutePerClient = configuration.GetValue("Grants:Limits:AuthorizationsPerMinutePerClient", 6000),
             SignInsPerQuarterHour = configuration.GetValue("Grants:Limits:SignInsPerQuarterHour", 20),
+            DpopNonces = configuration.GetValue("Grants:DpopNonces", true),
             ExpiryInterval = TimeSpan.FromSeconds(configuration.GetValue("Grants:ExpirySeconds", 30)),
         };
     }

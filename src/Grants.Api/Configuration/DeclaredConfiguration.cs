@@ -69,6 +69,7 @@ public sealed record DeclaredClient
     public string? IdTokenSignedResponseAlg { get; init; }
     public int? DefaultMaxAge { get; init; }
     public bool RequireAuthTime { get; init; }
+    public bool DpopBoundAccessTokens { get; init; }
     public string GrantsOptionalScopes { get; init; } = "";
     public IReadOnlyDictionary<string, string>? GrantsPurposes { get; init; }
     public bool GrantsChecked { get; init; }
@@ -108,6 +109,7 @@ public sealed record DeclaredClient
             GrantLifetime = Seconds(GrantsGrantLifetime) ?? defaults.GrantLifetime,
             RefreshRetryWindow = Seconds(GrantsRefreshRetryWindow),
             AppendFragment = GrantsAppendFragment,
+            DpopBoundAccessTokens = DpopBoundAccessTokens ? true : null,
             Resources = GrantsResources.Count > 0 ? new(GrantsResources.Distinct()) : null,
         };
     }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grants.Api.Authorize;
+using Grants.Api.Dpop;
 using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
@@ -14,34 +15,37 @@ using Wolverine.Http;
 
 namespace Grants.Api.Token;
 
-/// <summary>The token endpoint: RFC 6749 §3.2. Parse, authenticate the client, decide, commit, sign, answer.</summary>
+/// <summary>The token endpoint: RFC 6749 §3.2. Parse, authenticate the client, check its DPoP proof, decide, commit, sign, answer.</summary>
 public static class TokenEndpoint
 {
     [WolverinePost("/token")]
-    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, TokenGrants grants)
+    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, DpopProofs proofs, TokenGrants grants)
     {
         if (await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not { } form)
             return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The body must be application/x-www-form-urlencoded."));
         var authenticated = await authentication.AuthenticateAsync(http.Request, form, http.RequestAborted);
         if (authenticated is not ClientAuthenticationResult.Authenticated(var client)) return ((ClientAuthenticationResult.Failed)authenticated).Result;
-        return TokenRequest.Parse(form, client) switch
+        var request = TokenRequest.Parse(form, client);
+        if (request is TokenRequest.Invalid(var error)) return new OAuthErrorResult(error);
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        if (badProof is not null) return new OAuthErrorResult(badProof);
+        return request switch
         {
-            TokenRequest.AuthorizationCode ask => await grants.RedeemAsync(http, client, ask),
-            TokenRequest.RefreshToken ask => await grants.RefreshAsync(http, client, ask),
-            TokenRequest.ClientCredentials ask => await grants.IssueAsync(http, client, ask),
-            TokenRequest.Invalid(var error) => new OAuthErrorResult(error),
+            TokenRequest.AuthorizationCode ask => await grants.RedeemAsync(http, client, ask, jkt),
+            TokenRequest.RefreshToken ask => await grants.RefreshAsync(http, client, ask, jkt),
+            TokenRequest.ClientCredentials ask => await grants.IssueAsync(http, client, ask, jkt),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
     }
 }
 
-/// <summary>One method per grant type: which streams, which decision.</summary>
+/// <summary>One method per grant type: which streams, which decision. Each is told the key that the client proved with the request, if it did.</summary>
 public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, Causes causes, Settings settings, TimeProvider clock)
 {
     private static readonly OAuthError UnknownCode = new(ErrorCode.InvalidGrant, "The code is unknown.");
     private static readonly OAuthError UnknownToken = new(ErrorCode.InvalidGrant, "The refresh token is unknown.");
 
-    public async Task<IResult> RedeemAsync(HttpContext http, Client client, TokenRequest.AuthorizationCode ask)
+    public async Task<IResult> RedeemAsync(HttpContext http, Client client, TokenRequest.AuthorizationCode ask, JwkThumbprint? jkt)
     {
         if (handles.OpenCode(ask.Code.Expose()) is not { } code) return new OAuthErrorResult(UnknownCode);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
@@ -49,29 +53,29 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         Authorization? authorization = null;
         var decision = await log.Commit(await CauseOf(http, client, owner), [code.Authorization, code.Grant, code.Family],
             (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), GrantOf(streams, code.Grant, owner), streams.Family(code.Family),
-                new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer), now),
+                new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt), now),
             http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner), begins: code.Family);
         return await Answer(http, client, decision, authorization);
     }
 
-    public async Task<IResult> RefreshAsync(HttpContext http, Client client, TokenRequest.RefreshToken ask)
+    public async Task<IResult> RefreshAsync(HttpContext http, Client client, TokenRequest.RefreshToken ask, JwkThumbprint? jkt)
     {
         if (handles.OpenRefresh(ask.Token.Expose()) is not { } token) return new OAuthErrorResult(UnknownToken);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(token.Grant, http.RequestAborted);
         var decision = await log.Commit(await CauseOf(http, client, owner), [token.Family, token.Grant],
             (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), GrantOf(streams, token.Grant, owner),
-                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer), now),
+                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer, jkt), now),
             http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session, reliesOn: ReliedOn(client, owner));
         return await Answer(http, client, decision, null);
     }
 
-    public async Task<IResult> IssueAsync(HttpContext http, Client client, TokenRequest.ClientCredentials ask)
+    public async Task<IResult> IssueAsync(HttpContext http, Client client, TokenRequest.ClientCredentials ask, JwkThumbprint? jkt)
     {
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var family = Guid.CreateVersion7(clock.GetUtcNow());
         var decision = await log.Commit(await CauseOf(http, client, null), [],
-            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
+            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer, jkt), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
         return await Answer(http, client, decision, null);
     }
 
@@ -118,7 +122,7 @@ public sealed class TokenResponse(SignedTokens tokens, string? refreshToken) : I
     public Task ExecuteAsync(HttpContext httpContext)
     {
         OAuthErrorResult.NoStore(httpContext.Response);
-        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, "Bearer", tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken), httpContext.RequestAborted);
+        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, tokens.TokenType, tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken), httpContext.RequestAborted);
     }
 
     internal sealed record Body(
