@@ -15,39 +15,41 @@ using Wolverine.Http;
 
 namespace Grants.Api.Token;
 
-/// <summary>The token endpoint: RFC 6749 §3.2. Parse, authenticate the client, check its DPoP proof, decide, commit, sign, answer.</summary>
+/// <summary>The token endpoint: RFC 6749 §3.2. Parse, authenticate the client, decide, commit, sign, answer.</summary>
 public static class TokenEndpoint
 {
     [WolverinePost("/token")]
-    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, DpopProofs proofs, TokenGrants grants)
+    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, TokenGrants grants)
     {
         if (await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not { } form)
             return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The body must be application/x-www-form-urlencoded."));
         var authenticated = await authentication.AuthenticateAsync(http.Request, form, http.RequestAborted);
         if (authenticated is not ClientAuthenticationResult.Authenticated(var client)) return ((ClientAuthenticationResult.Failed)authenticated).Result;
-        var request = TokenRequest.Parse(form, client);
-        if (request is TokenRequest.Invalid(var error)) return new OAuthErrorResult(error);
-        var (jkt, badProof) = await proofs.CheckAsync(http);
-        if (badProof is not null) return new OAuthErrorResult(badProof);
-        return request switch
+        return TokenRequest.Parse(form, client) switch
         {
-            TokenRequest.AuthorizationCode ask => await grants.RedeemAsync(http, client, ask, jkt),
-            TokenRequest.RefreshToken ask => await grants.RefreshAsync(http, client, ask, jkt),
-            TokenRequest.ClientCredentials ask => await grants.IssueAsync(http, client, ask, jkt),
+            TokenRequest.AuthorizationCode ask => await grants.RedeemAsync(http, client, ask),
+            TokenRequest.RefreshToken ask => await grants.RefreshAsync(http, client, ask),
+            TokenRequest.ClientCredentials ask => await grants.IssueAsync(http, client, ask),
+            TokenRequest.Invalid(var error) => new OAuthErrorResult(error),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
     }
 }
 
-/// <summary>One method per grant type: which streams, which decision. Each is told the key that the client proved with the request, if it did.</summary>
-public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, Causes causes, Settings settings, TimeProvider clock)
+/// <summary>
+/// One method per grant type: which streams, which decision. The DPoP proof is checked when the handle is known to be ours: before that,
+/// nobody may cause a query.
+/// </summary>
+public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, DpopProofs proofs, Causes causes, Settings settings, TimeProvider clock)
 {
     private static readonly OAuthError UnknownCode = new(ErrorCode.InvalidGrant, "The code is unknown.");
     private static readonly OAuthError UnknownToken = new(ErrorCode.InvalidGrant, "The refresh token is unknown.");
 
-    public async Task<IResult> RedeemAsync(HttpContext http, Client client, TokenRequest.AuthorizationCode ask, JwkThumbprint? jkt)
+    public async Task<IResult> RedeemAsync(HttpContext http, Client client, TokenRequest.AuthorizationCode ask)
     {
         if (handles.OpenCode(ask.Code.Expose()) is not { } code) return new OAuthErrorResult(UnknownCode);
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(code.Grant, http.RequestAborted);
         Authorization? authorization = null;
@@ -58,9 +60,11 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         return await Answer(http, client, decision, authorization);
     }
 
-    public async Task<IResult> RefreshAsync(HttpContext http, Client client, TokenRequest.RefreshToken ask, JwkThumbprint? jkt)
+    public async Task<IResult> RefreshAsync(HttpContext http, Client client, TokenRequest.RefreshToken ask)
     {
         if (handles.OpenRefresh(ask.Token.Expose()) is not { } token) return new OAuthErrorResult(UnknownToken);
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(token.Grant, http.RequestAborted);
         var decision = await log.Commit(await CauseOf(http, client, owner), [token.Family, token.Grant],
@@ -70,8 +74,10 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         return await Answer(http, client, decision, null);
     }
 
-    public async Task<IResult> IssueAsync(HttpContext http, Client client, TokenRequest.ClientCredentials ask, JwkThumbprint? jkt)
+    public async Task<IResult> IssueAsync(HttpContext http, Client client, TokenRequest.ClientCredentials ask)
     {
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var family = Guid.CreateVersion7(clock.GetUtcNow());
         var decision = await log.Commit(await CauseOf(http, client, null), [],
