@@ -20,6 +20,7 @@ internal static class Challenges
     public static Task Challenge(JwtBearerChallengeContext context)
     {
         if (context.AuthenticateFailure is not null) context.Error = "invalid_token";
+        context.Response.Headers.Append("WWW-Authenticate", BoundTokens.Challenge);
         return Task.CompletedTask;
     }
 

@@ -11,6 +11,7 @@ builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
 builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
 builder.Services.AddSingleton(TimeProvider.System);
 
+var bound = new BoundTokens(resource, TimeProvider.System);
 builder.Services.AddAuthentication().AddJwtBearer(bearer =>
 {
     bearer.Authority = authority;
@@ -21,7 +22,13 @@ builder.Services.AddAuthentication().AddJwtBearer(bearer =>
     bearer.TokenValidationParameters.ClockSkew = TimeSpan.FromSeconds(10);
     bearer.Challenge = "Bearer realm=\"Demo Bank\""; // RFC 6750 §3 wants at least one parameter
     bearer.IncludeErrorDetails = false; // the caller learns that the token is bad, not why
-    bearer.Events = new JwtBearerEvents { OnChallenge = Challenges.Challenge, OnForbidden = Challenges.Forbid };
+    bearer.Events = new JwtBearerEvents
+    {
+        OnMessageReceived = BoundTokens.Receive,
+        OnTokenValidated = bound.Check,
+        OnChallenge = Challenges.Challenge,
+        OnForbidden = Challenges.Forbid,
+    };
 });
 builder.Services.AddAuthorization();
 
@@ -43,7 +50,8 @@ app.MapGet("/", () => $"""
     GET  /transactions  needs the scope transactions
     POST /payments      needs the scope payments (form or JSON: amount, to)
 
-    It accepts access tokens from {authority} for {resource}, in the Authorization header only.
+    It accepts access tokens from {authority} for {resource}, in the Authorization header only:
+    as Bearer, or as DPoP with a proof when they are bound to a key (RFC 9449).
 
     """);
 app.MapGet("/healthz", () => "ok");

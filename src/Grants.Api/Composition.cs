@@ -4,6 +4,7 @@ using Grants.Api.Configuration;
 using Grants.Api.Consent;
 using Grants.Api.Database;
 using Grants.Api.Discovery;
+using Grants.Api.Dpop;
 using Grants.Api.EndSession;
 using Grants.Api.Expiry;
 using Grants.Api.Http;
@@ -86,6 +87,7 @@ public static class Composition
         .AddSingleton<UsedIds>()
         .AddSingleton<ClientSecretLimits>()
         .AddSingleton<ICorsPolicyProvider, CrossOrigin>()
+        .AddSingleton<DpopProofs>()
         .AddSingleton<ClientAuthentication>()
         .AddSingleton<Causes>()
         .AddSingleton<PageFrame>()

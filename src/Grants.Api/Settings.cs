@@ -55,6 +55,12 @@ public sealed class Settings
     /// <summary>When signing keys change.</summary>
     public required KeySchedule Keys { get; init; }
 
+    /// <summary>
+    /// Whether a DPoP proof must have a nonce of this server. Without, a proof can be made ahead of its use by whoever has the key for a
+    /// moment (RFC 9449 §11.2).
+    /// </summary>
+    public bool DpopNonces { get; init; } = true;
+
     /// <summary>How often the recorder of expiries looks.</summary>
     public required TimeSpan ExpiryInterval { get; init; }
 
@@ -97,6 +103,7 @@ public sealed class Settings
             SignInsPerQuarterHour = configuration.GetValue("Grants:Limits:SignInsPerQuarterHour", 20),
             ClientSecretsPerMinute = configuration.GetValue("Grants:Limits:ClientSecretsPerMinute", 30),
             Keys = Schedule(configuration),
+            DpopNonces = configuration.GetValue("Grants:DpopNonces", true),
             ExpiryInterval = TimeSpan.FromSeconds(configuration.GetValue("Grants:ExpirySeconds", 30)),
         };
     }

@@ -16,6 +16,7 @@ public static class Json
         options.Converters.Add(new TextConverter<ClientId>(id => id.Value, text => new ClientId(text)));
         options.Converters.Add(new TextConverter<RedirectUri>(uri => uri.Value, text => new RedirectUri(text)));
         options.Converters.Add(new TextConverter<CodeChallenge>(challenge => challenge.Value, text => new CodeChallenge(text)));
+        options.Converters.Add(new TextConverter<JwkThumbprint>(jkt => jkt.Value, text => new JwkThumbprint(text)));
         options.Converters.Add(new TextConverter<SealedText>(text => text.Value, text => new SealedText(text)));
         options.Converters.Add(new TextConverter<SubjectId>(id => id.ToString(),
             text => SubjectId.TryParse(text, out var id) ? id : throw new JsonException("Not a subject id.")));

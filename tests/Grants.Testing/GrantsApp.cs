@@ -81,6 +81,9 @@ public class GrantsApp : IAsyncDisposable
     /// <summary>A machine: no cookies, no redirects followed.</summary>
     public HttpClient NewClient() => new(Host.Server.CreateHandler()) { BaseAddress = new Uri(TestConfiguration.Issuer) };
 
+    /// <summary>A machine that proves a key with each of its requests.</summary>
+    public HttpClient NewClient(DpopKey key) => new(new DpopHandler(key, Clock, Host.Server.CreateHandler())) { BaseAddress = new Uri(TestConfiguration.Issuer) };
+
     /// <summary>The message handler that libraries under test use as their back channel.</summary>
     public HttpMessageHandler NewHandler() => Host.Server.CreateHandler();
 

@@ -82,6 +82,13 @@ public abstract record AuthorizeRequest
         if (parameters["code_challenge_method"] != CodeChallenge.Method) return Error(ErrorCode.InvalidRequest, "code_challenge_method must be S256.");
         if (!CodeChallenge.TryParse(challengeText, out var challenge)) return Error(ErrorCode.InvalidRequest, "code_challenge must be 43 to 128 unreserved characters.");
 
+        JwkThumbprint? dpopJkt = null;
+        if (parameters["dpop_jkt"] is { } jkt)
+        {
+            if (!JwkThumbprint.TryParse(jkt, out var key)) return Error(ErrorCode.InvalidRequest, "dpop_jkt must be the SHA-256 thumbprint of a key (RFC 9449 section 10).");
+            dpopJkt = key;
+        }
+
         if (prompt.FirstOrDefault(value => !PromptValue.Supported.Contains(value)) is { } unknown)
             return Page(ErrorCode.InvalidRequest, "prompt has a value that is not available.", unknown); // Initiating User Registration 1.0 §3: HTTP 400
         if (prompt.Contains(PromptValue.None) && prompt.Count > 1) return Error(ErrorCode.InvalidRequest, "prompt=none stands alone.");
@@ -94,7 +101,7 @@ public abstract record AuthorizeRequest
         }
 
         return new Valid(client,
-            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null),
+            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt),
             new PrivateParameters(state, parameters["nonce"], parameters["login_hint"]), parameters["id_token_hint"]);
     }
 

@@ -75,6 +75,7 @@ public sealed record DeclaredClient
     public JsonObject? Jwks { get; init; }
     public string? RequestObjectSigningAlg { get; init; }
     public bool RequireSignedRequestObject { get; init; }
+    public bool DpopBoundAccessTokens { get; init; }
     public string GrantsOptionalScopes { get; init; } = "";
     public IReadOnlyDictionary<string, string>? GrantsPurposes { get; init; }
     public bool GrantsChecked { get; init; }
@@ -122,6 +123,7 @@ public sealed record DeclaredClient
             GrantLifetime = Seconds(GrantsGrantLifetime) ?? defaults.GrantLifetime,
             RefreshRetryWindow = Seconds(GrantsRefreshRetryWindow),
             AppendFragment = GrantsAppendFragment,
+            DpopBoundAccessTokens = DpopBoundAccessTokens ? true : null,
             Resources = GrantsResources.Count > 0 ? new(GrantsResources.Distinct()) : null,
         };
     }

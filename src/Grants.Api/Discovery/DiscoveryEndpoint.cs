@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Grants.Api.Dpop;
 using Grants.Api.Http;
 using Grants.Api.Signing;
 using Grants.Domain.Authorizations;
@@ -78,6 +79,7 @@ public sealed class PublicDocuments(Settings settings)
             ["introspection_endpoint_auth_methods_supported"] = List(ClientAuthMethod.Supported.Where(method => method != ClientAuthMethod.None)),
             ["revocation_endpoint_auth_methods_supported"] = List(ClientAuthMethod.Supported),
             ["code_challenge_methods_supported"] = List([CodeChallenge.Method]),
+            ["dpop_signing_alg_values_supported"] = List(DpopProof.Algorithms),
             ["prompt_values_supported"] = List(PromptValue.Supported),
             ["subject_types_supported"] = List(["public"]),
             ["id_token_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),

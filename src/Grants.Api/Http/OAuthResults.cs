@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Grants.Api.Dpop;
 using Grants.Domain.Protocol;
 
 namespace Grants.Api.Http;
@@ -35,6 +36,16 @@ public static class BearerChallenge
 {
     /// <summary>No credentials were sent, so there is nothing to say about them (RFC 6750 §3.1).</summary>
     public const string Missing = "Bearer realm=\"grants\"";
+
+    public static string For(string error, string description, string? scope = null) =>
+        $"{Missing}, error=\"{error}\", error_description=\"{OAuthErrorResult.Printable(description)}\"" + (scope is null ? "" : $", scope=\"{scope}\"");
+}
+
+/// <summary>DPoP challenges: RFC 9449 §7.1.</summary>
+public static class DpopChallenge
+{
+    /// <summary>Says that proofs are taken, and by which algorithms they may be signed.</summary>
+    public static readonly string Missing = $"DPoP algs=\"{DpopProof.Algorithms}\"";
 
     public static string For(string error, string description, string? scope = null) =>
         $"{Missing}, error=\"{error}\", error_description=\"{OAuthErrorResult.Printable(description)}\"" + (scope is null ? "" : $", scope=\"{scope}\"");

@@ -6,6 +6,7 @@ using Grants.Api.Signing;
 using Grants.Domain.AccessGrants;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
+using Grants.Domain.TokenFamilies;
 using Wolverine.Http;
 
 namespace Grants.Api.Introspection;
@@ -52,8 +53,8 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
         var streams = await log.Read([.. named.OfType<Guid>()], cancellation, token.Id);
         if (streams.Family(token.Id.Family)?.Stands(token.Id.Number) != true || streams.Client(caller.Id) is not { IsActive: true } current || !MaySee(current, token)
             || Standing(streams, client.Id, token.Id.Grant, token.Subject?.Value, token.Scopes) is not { } scopes) return null;
-        return new IntrospectionResponse.Body(true, TextOf(scopes), token.Client.Value, "Bearer", token.ExpiresAt, token.IssuedAt, token.Subject?.ToString() ?? token.Client.Value, token.Audience,
-            settings.Issuer, token.Id.ToString(), token.Acr, token.AuthTime);
+        return new IntrospectionResponse.Body(true, TextOf(scopes), token.Client.Value, TokenType.Of(token.Jkt), token.ExpiresAt, token.IssuedAt, token.Subject?.ToString() ?? token.Client.Value, token.Audience,
+            settings.Issuer, token.Id.ToString(), token.Acr, token.AuthTime, token.Jkt is { } jkt ? new IntrospectionResponse.Confirmation(jkt.Value) : null);
     }
 
     /// <summary>
@@ -69,7 +70,7 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
             || Standing(streams, caller.Id, token.Grant, person.Value, family.Facts.Scopes) is not { } scopes) return null;
         var expiresAt = refresh.IdleExpiresAt < refresh.ExpiresAt ? refresh.IdleExpiresAt : refresh.ExpiresAt;
         return new IntrospectionResponse.Body(true, TextOf(scopes), caller.ClientId.Value, null, expiresAt.ToUnixTimeSeconds(), refresh.IssuedAt.ToUnixTimeSeconds(), person.ToString(),
-            null, settings.Issuer, null, null, null);
+            null, settings.Issuer, null, null, null, null);
     }
 
     private static bool MaySee(Client caller, ReadAccessToken token) => token.Client == caller.ClientId || (caller.Metadata.Resources ?? []).Any(token.Audience.Contains);
@@ -85,7 +86,7 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
     private static string? TextOf(ScopeSet scopes) => scopes.Count > 0 ? scopes.ToString() : null;
 }
 
-/// <summary>RFC 7662 §2.2, RFC 9470 §6.2. Inactive is one and the same body for every reason (RFC 7662 §4).</summary>
+/// <summary>RFC 7662 §2.2, RFC 9470 §6.2, RFC 9449 §6.2. Inactive is one and the same body for every reason (RFC 7662 §4).</summary>
 /// <param name="body">Null for inactive.</param>
 internal sealed class IntrospectionResponse(IntrospectionResponse.Body? body) : IResult
 {
@@ -115,5 +116,9 @@ internal sealed class IntrospectionResponse(IntrospectionResponse.Body? body) : 
         [property: JsonPropertyName("iss")] string Issuer,
         [property: JsonPropertyName("jti"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Id,
         [property: JsonPropertyName("acr"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Acr,
-        [property: JsonPropertyName("auth_time"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? AuthTime);
+        [property: JsonPropertyName("auth_time"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? AuthTime,
+        [property: JsonPropertyName("cnf"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Confirmation? Confirmation);
+
+    /// <summary>What the token is bound to.</summary>
+    internal sealed record Confirmation([property: JsonPropertyName("jkt")] string Jkt);
 }

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Grants.Api.Authorize;
+using Grants.Api.Dpop;
 using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
@@ -14,13 +15,14 @@ namespace Grants.Api.PushedAuthorization;
 public static class PushedAuthorizationEndpoint
 {
     [WolverinePost("/par")]
-    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, PushedRequests requests)
+    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, DpopProofs proofs, PushedRequests requests)
     {
         if (await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not { } form)
             return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The body must be application/x-www-form-urlencoded."));
         var authenticated = await authentication.AuthenticateAsync(http.Request, form, http.RequestAborted);
         if (authenticated is not ClientAuthenticationResult.Authenticated(var client)) return ((ClientAuthenticationResult.Failed)authenticated).Result;
-        return await requests.PushAsync(http, client, form);
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        return badProof is null ? await requests.PushAsync(http, client, form, jkt) : new OAuthErrorResult(badProof);
     }
 }
 
@@ -35,7 +37,8 @@ public sealed class PushedRequests(EventLog log, RequestReader reader, ArrivalLi
     /// <summary>What comes after the prefix.</summary>
     public static string HandleIn(string requestUri) => requestUri[Prefix.Length..];
 
-    public async Task<IResult> PushAsync(HttpContext http, Client client, Parameters form)
+    /// <param name="jkt">The key that the client proved to have: the code will be bound to it, as if <c>dpop_jkt</c> had named it (RFC 9449 §10.1).</param>
+    public async Task<IResult> PushAsync(HttpContext http, Client client, Parameters form, JwkThumbprint? jkt)
     {
         if (form["request_uri"] is not null) return Refuse(new OAuthError(ErrorCode.InvalidRequest, "A request_uri can't be pushed."));
         switch (await reader.ReadAsync(form.With("client_id", client.ClientId.Value), client, pushed: true, http.RequestAborted))
@@ -43,7 +46,8 @@ public sealed class PushedRequests(EventLog log, RequestReader reader, ArrivalLi
             // What a browser would be shown: invalid_request, or what is wrong with the request object (RFC 9126 §2.3).
             case AuthorizeRequest.ShowPage(var error, _): return Refuse(error);
             case AuthorizeRequest.RedirectError refused: return Refuse(refused.Error);
-            case AuthorizeRequest.Valid valid: return await RecordAsync(http, client, valid);
+            case AuthorizeRequest.Valid { Request.DpopJkt: { } named } when jkt is { } key && named != key: return Refuse(new OAuthError(ErrorCode.InvalidRequest, "dpop_jkt is not the key of the DPoP proof."));
+            case AuthorizeRequest.Valid valid: return await RecordAsync(http, client, jkt is null ? valid : valid with { Request = valid.Request with { DpopJkt = jkt } });
             default: throw new System.Diagnostics.UnreachableException();
         }
     }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using Grants.Domain.Claims;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -10,7 +11,7 @@ using Microsoft.IdentityModel.Tokens;
 namespace Grants.Api.Signing;
 
 /// <summary>The wire form of a token response, RFC 6749 §5.1.</summary>
-public sealed record SignedTokens(string AccessToken, int ExpiresInSeconds, string Scope, string? IdToken);
+public sealed record SignedTokens(string AccessToken, string TokenType, int ExpiresInSeconds, string Scope, string? IdToken);
 
 /// <summary>Turns what was decided and committed into signed tokens, and reads back tokens of our own.</summary>
 public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider clock)
@@ -45,7 +46,7 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
         }
 
         var issued = tokens.AccessToken;
-        return new SignedTokens(accessToken, (int)(issued.ExpiresAt - issued.At).TotalSeconds, issued.Scopes.ToString(), idToken);
+        return new SignedTokens(accessToken, tokens.TokenType, (int)(issued.ExpiresAt - issued.At).TotalSeconds, issued.Scopes.ToString(), idToken);
     }
 
     /// <summary>An authorization response in a JWT: JARM §2.1. Signed only, not encrypted.</summary>
@@ -79,9 +80,17 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
         var jwt = await ValidateAsync(token, AccessTokenType, audience, lifetime: true, cancellation);
         if (jwt is null || !AccessTokenId.TryParse(jwt.Id, out var id)) return null;
         if (!ScopeSet.TryParse(jwt.TryGetPayloadValue<string>("scope", out var scope) ? scope : null, out var scopes)) return null;
+        JwkThumbprint? jkt = null;
+        if (jwt.TryGetPayloadValue<object>("cnf", out var confirmation))
+        {
+            // Whoever can't tell what a token is bound to must not take it for a bearer token.
+            if (confirmation is not JsonElement { ValueKind: JsonValueKind.Object } members || !members.TryGetProperty("jkt", out var named) || !JwkThumbprint.TryParse(named.ToString(), out var key)) return null;
+            jkt = key;
+        }
+
         return new ReadAccessToken(id, new ClientId(jwt.GetPayloadValue<string>("client_id")), SubjectId.TryParse(jwt.Subject, out var subject) ? subject : null, scopes,
             [.. jwt.Audiences], jwt.GetPayloadValue<long>("iat"), jwt.GetPayloadValue<long>("exp"),
-            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null);
+            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt);
     }
 
     private async Task<JsonWebToken?> ValidateAsync(string token, string type, string? audience, bool lifetime, CancellationToken cancellation)
@@ -107,10 +116,11 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     }
 }
 
-/// <summary>What a genuine access token of ours says, RFC 9068 §2.2. Times are seconds since 1970.</summary>
+/// <summary>What a genuine access token of ours says, RFC 9068 §2.2, RFC 9449 §6.1. Times are seconds since 1970.</summary>
 /// <param name="Subject">Null when the client acts for itself; <c>sub</c> is the client then.</param>
 /// <param name="AuthTime">When the person signed in; null where none did, as is <paramref name="Acr"/>.</param>
-public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime);
+/// <param name="Jkt">The key without which it counts for nothing; null for a bearer token.</param>
+public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime, JwkThumbprint? Jkt);
 
 /// <summary>What a genuine id_token of ours says about its person, client and session.</summary>
 public sealed record IdTokenHint(SubjectId Subject, ClientId Client, Guid? Session);

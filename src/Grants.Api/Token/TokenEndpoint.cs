@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grants.Api.Authorize;
+using Grants.Api.Dpop;
 using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
@@ -35,8 +36,11 @@ public static class TokenEndpoint
     }
 }
 
-/// <summary>One method per grant type: which streams, which decision.</summary>
-public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, Causes causes, Settings settings, TimeProvider clock)
+/// <summary>
+/// One method per grant type: which streams, which decision. The DPoP proof is checked when the handle is known to be ours: before that,
+/// nobody may cause a query.
+/// </summary>
+public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, DpopProofs proofs, Causes causes, Settings settings, TimeProvider clock)
 {
     private static readonly OAuthError UnknownCode = new(ErrorCode.InvalidGrant, "The code is unknown.");
     private static readonly OAuthError UnknownToken = new(ErrorCode.InvalidGrant, "The refresh token is unknown.");
@@ -44,12 +48,14 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     public async Task<IResult> RedeemAsync(HttpContext http, Client client, TokenRequest.AuthorizationCode ask)
     {
         if (handles.OpenCode(ask.Code.Expose()) is not { } code) return new OAuthErrorResult(UnknownCode);
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(code.Grant, http.RequestAborted);
         Authorization? authorization = null;
         var decision = await log.Commit(await CauseOf(http, client, owner), [code.Authorization, code.Grant, code.Family],
             (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), GrantOf(streams, code.Grant, owner), streams.Family(code.Family),
-                new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer), now),
+                new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt), now),
             http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner), begins: code.Family);
         return await Answer(http, client, decision, authorization);
     }
@@ -57,21 +63,25 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     public async Task<IResult> RefreshAsync(HttpContext http, Client client, TokenRequest.RefreshToken ask)
     {
         if (handles.OpenRefresh(ask.Token.Expose()) is not { } token) return new OAuthErrorResult(UnknownToken);
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(token.Grant, http.RequestAborted);
         var decision = await log.Commit(await CauseOf(http, client, owner), [token.Family, token.Grant],
             (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), GrantOf(streams, token.Grant, owner),
-                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer), now),
+                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer, jkt), now),
             http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session, reliesOn: ReliedOn(client, owner));
         return await Answer(http, client, decision, null);
     }
 
     public async Task<IResult> IssueAsync(HttpContext http, Client client, TokenRequest.ClientCredentials ask)
     {
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var family = Guid.CreateVersion7(clock.GetUtcNow());
         var decision = await log.Commit(await CauseOf(http, client, null), [],
-            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
+            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer, jkt), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
         return await Answer(http, client, decision, null);
     }
 
@@ -118,7 +128,7 @@ public sealed class TokenResponse(SignedTokens tokens, string? refreshToken) : I
     public Task ExecuteAsync(HttpContext httpContext)
     {
         OAuthErrorResult.NoStore(httpContext.Response);
-        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, "Bearer", tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken), httpContext.RequestAborted);
+        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, tokens.TokenType, tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken), httpContext.RequestAborted);
     }
 
     internal sealed record Body(

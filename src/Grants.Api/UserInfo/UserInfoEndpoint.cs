@@ -1,10 +1,12 @@
 using System.Text.Json.Nodes;
+using Grants.Api.Dpop;
 using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Signing;
 using Grants.Domain.Claims;
 using Grants.Domain.Protocol;
+using Grants.Domain.TokenFamilies;
 using Wolverine.Http;
 
 namespace Grants.Api.UserInfo;
@@ -21,36 +23,48 @@ public static class UserInfoEndpoint
         await answers.AnswerAsync(http, http.Request.HasFormContentType ? await Parameters.OfFormAsync(http.Request, http.RequestAborted) : null);
 }
 
-/// <summary>Checks the bearer token and says what its scopes cover.</summary>
-public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lookups, PersonalData personal, TimeProvider clock)
+/// <summary>Checks the access token, and the proof of the key that it is bound to, and says what its scopes cover.</summary>
+public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lookups, PersonalData personal, DpopProofs proofs, TimeProvider clock)
 {
     public async Task<IResult> AnswerAsync(HttpContext http, Parameters? form)
     {
         if (form?.Fault is not null || (form?["access_token"] is not null && http.Request.Headers.Authorization.Count > 0) || http.Request.Headers.Authorization.Count > 1)
-            return Refuse(StatusCodes.Status400BadRequest, ErrorCode.InvalidRequest, "The access token was sent in more than one way.");
+            return Refuse(TokenType.Bearer, StatusCodes.Status400BadRequest, ErrorCode.InvalidRequest, "The access token was sent in more than one way.");
 
         // RFC 6750 §3.1: who sent nothing is told nothing. A token in the query is no token (OAuth 2.1 §5).
         var header = http.Request.Headers.Authorization.ToString();
-        var bearer = header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? header["Bearer ".Length..].Trim() : form?["access_token"];
-        if (string.IsNullOrEmpty(bearer)) return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidToken, "An access token is needed."), StatusCodes.Status401Unauthorized, BearerChallenge.Missing);
+        var scheme = header.StartsWith("DPoP ", StringComparison.OrdinalIgnoreCase) ? TokenType.Dpop : TokenType.Bearer;
+        var sent = header.StartsWith(scheme + " ", StringComparison.OrdinalIgnoreCase) ? header[(scheme.Length + 1)..].Trim() : form?["access_token"];
+        if (string.IsNullOrEmpty(sent))
+            return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidToken, "An access token is needed."), StatusCodes.Status401Unauthorized, $"{BearerChallenge.Missing}, {DpopChallenge.Missing}");
 
-        if (await signer.ReadAccessTokenAsync(bearer, http.RequestAborted) is not { Id: { Grant: { } grantId } id, Subject: { } subject } token) return InvalidToken();
-        if (await lookups.ClientAsync(token.Client, http.RequestAborted) is not { } client) return InvalidToken();
+        if (await signer.ReadAccessTokenAsync(sent, http.RequestAborted) is not { Id: { Grant: { } grantId } id, Subject: { } subject } token) return InvalidToken(scheme);
+        // A bound token is worth nothing without its key, and who says DPoP must not get by with a token that has none (RFC 9449 §7.2).
+        if (TokenType.Of(token.Jkt) != scheme) return Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is of another token_type.");
+        if (scheme == TokenType.Dpop)
+        {
+            var (key, fault) = await proofs.CheckAsync(http, sent);
+            if (fault is not null) return Refuse(scheme, StatusCodes.Status401Unauthorized, fault.Code, fault.Description);
+            if (key is null) return Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidDpopProof, "A DPoP proof is needed.");
+            if (key != token.Jkt) return Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is bound to another key.");
+        }
+
+        if (await lookups.ClientAsync(token.Client, http.RequestAborted) is not { } client) return InvalidToken(scheme);
         var streams = await log.Read([id.Family, grantId, subject.Value, client.Id], http.RequestAborted, id);
         if (streams.Family(id.Family)?.Stands(id.Number) != true || streams.Grant(grantId) is not { } grant || !grant.IsLive(clock.GetUtcNow())
-            || streams.Client(client.Id) is not { IsActive: true } || streams.Subject(subject.Value) is not { IsActive: true } person) return InvalidToken();
+            || streams.Client(client.Id) is not { IsActive: true } || streams.Subject(subject.Value) is not { IsActive: true } person) return InvalidToken(scheme);
 
         // What the token carries, less what the person has taken back since.
         var scopes = token.Scopes.Intersect(grant.Scopes);
-        if (!scopes.Contains(StandardScopes.OpenId)) return Refuse(StatusCodes.Status403Forbidden, ErrorCode.InsufficientScope, "The access token lacks the openid scope.", StandardScopes.OpenId);
+        if (!scopes.Contains(StandardScopes.OpenId)) return Refuse(scheme, StatusCodes.Status403Forbidden, ErrorCode.InsufficientScope, "The access token lacks the openid scope.", StandardScopes.OpenId);
 
         var claims = await personal.OpenAsync(person.Claims, http.RequestAborted) is { } json ? JsonNode.Parse(json)!.AsObject() : [];
         OAuthErrorResult.NoStore(http.Response);
         return Results.Json(TokenClaims.OfUserInfo(subject, claims, scopes));
     }
 
-    private static OAuthErrorResult InvalidToken() => Refuse(StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is invalid, has expired or was removed.");
+    private static OAuthErrorResult InvalidToken(string scheme) => Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is invalid, has expired or was removed.");
 
-    private static OAuthErrorResult Refuse(int status, string code, string description, string? scope = null) =>
-        new(new OAuthError(code, description), status, BearerChallenge.For(code, description, scope));
+    private static OAuthErrorResult Refuse(string scheme, int status, string code, string description, string? scope = null) => new(new OAuthError(code, description), status,
+        scheme == TokenType.Dpop ? DpopChallenge.For(code, description, scope) : $"{BearerChallenge.For(code, description, scope)}, {DpopChallenge.Missing}");
 }

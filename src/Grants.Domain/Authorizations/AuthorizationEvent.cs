@@ -49,10 +49,15 @@ public abstract record AuthorizationEvent : IDomainEvent
 /// <param name="MaxAgeSeconds">The <c>max_age</c> asked for, or the client's default.</param>
 /// <param name="HintedSubject">The person whom a verified <c>id_token_hint</c> names.</param>
 /// <param name="Private">The client's <c>state</c> and <c>nonce</c> and the <c>login_hint</c>, sealed: their text is the client's and may hold anything.</param>
+/// <param name="DpopJkt">The key that the code is bound to, RFC 9449 §10; null when it is bound to none.</param>
 public sealed record AuthorizationRequest(ClientId Client, RedirectUri RedirectUri, bool RedirectUriGiven, string ResponseMode, ScopeSet Scopes,
-    CodeChallenge Challenge, ValueList<string> Prompt, int? MaxAgeSeconds, SubjectId? HintedSubject, SealedText? Private)
+    CodeChallenge Challenge, ValueList<string> Prompt, int? MaxAgeSeconds, SubjectId? HintedSubject, SealedText? Private, JwkThumbprint? DpopJkt = null)
 {
     public bool Prompts(string value) => Prompt.Contains(value);
+
+    /// <summary>The same for a key that was proven along with it; null when it names another one: RFC 9449 §10.1.</summary>
+    public AuthorizationRequest? BoundTo(JwkThumbprint? proven) =>
+        proven is null ? this : DpopJkt is { } named && named != proven ? null : this with { DpopJkt = proven };
 }
 
 /// <summary>Values of <c>prompt</c>, OpenID Connect Core §3.1.2.1.</summary>

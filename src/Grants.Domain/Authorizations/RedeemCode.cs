@@ -11,11 +11,12 @@ public static class RedeemCode
 {
     /// <param name="RedirectUri">As sent; null when the client left it out.</param>
     /// <param name="Verifier">As sent; null when the client left it out.</param>
-    public sealed record Request(Client Client, RedirectUri? RedirectUri, Secret? Verifier, Catalogue Catalogue, string Issuer);
+    /// <param name="Jkt">The key that the client proved with the request (DPoP); null when it proved none.</param>
+    public sealed record Request(Client Client, RedirectUri? RedirectUri, Secret? Verifier, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null);
 
     public static Decision<IssuedTokens> Decide(Authorization? authorization, Grant? grant, TokenFamily? family, Request ask, DateTimeOffset now)
     {
-        if (ask.Client.WhyNotUse(GrantType.AuthorizationCode) is { } fault) return new Refused<IssuedTokens>(fault, []);
+        if ((ask.Client.WhyNotUse(GrantType.AuthorizationCode) ?? ask.Client.WhyNotBoundTo(ask.Jkt)) is { } fault) return new Refused<IssuedTokens>(fault, []);
         if (authorization is not { Code: { } code, Subject: { } subject }) return Refuse("The code is unknown.");
         if (authorization.Request.Client != ask.Client.ClientId) return Refuse("The code was issued to another client.");
 
@@ -25,13 +26,16 @@ public static class RedeemCode
         if (!RedirectUriFits(authorization.Request, ask.RedirectUri)) return Refuse("redirect_uri is not the one the code was issued for.");
         if (ask.Verifier is null) return Refuse("code_verifier is missing.");
         if (!authorization.Request.Challenge.IsMetBy(ask.Verifier)) return Refuse("code_verifier does not match code_challenge.");
+        if (authorization.Request.DpopJkt is { } key && ask.Jkt != key) return Refuse("The code is bound to another key."); // RFC 9449 §10
         if (grant is null || !grant.IsLive(now)) return Refuse("The access was removed.");
         if (family is not null) return Refuse("The code was already used.");
 
         var metadata = ask.Client.Metadata;
-        var facts = new FamilyFacts(ask.Client.ClientId, subject.Subject, grant.Id, subject.Session, code.Scopes.Intersect(grant.Scopes), subject.Authentication);
+        var facts = new FamilyFacts(ask.Client.ClientId, subject.Subject, grant.Id, subject.Session, code.Scopes.Intersect(grant.Scopes), subject.Authentication,
+            // A client that proves itself by a secret may change its key, one without may not (RFC 9449 §5).
+            metadata.IsConfidential ? null : ask.Jkt);
         var events = new List<TokenFamilyEvent>();
-        var accessToken = MintAccessToken.For(facts, facts.Scopes, 1, ask.Client, grant, ask.Catalogue, ask.Issuer, now);
+        var accessToken = MintAccessToken.For(facts, facts.Scopes, 1, ask.Client, grant, ask.Catalogue, ask.Issuer, ask.Jkt, now);
         events.Add(accessToken);
 
         int? generation = null;

@@ -25,6 +25,7 @@ public static class TokenClaims
             ["exp"] = token.ExpiresAt.ToUnixTimeSeconds(),
         };
         if (token.Scopes.Count > 0) claims["scope"] = token.Scopes.ToString();
+        if (token.Jkt is { } jkt) claims["cnf"] = new Dictionary<string, object> { ["jkt"] = jkt.Value }; // RFC 9449 §6.1
         if (facts.Authentication is { } authentication)
         {
             claims["auth_time"] = authentication.At.ToUnixTimeSeconds();

@@ -19,6 +19,14 @@ public sealed record Client(Guid Id, ClientId ClientId, ClientMetadata Metadata,
         : !Metadata.GrantTypes.Contains(grantType) ? new OAuthError(ErrorCode.UnauthorizedClient, "This client is not registered for this grant type.")
         : null;
 
+    /// <summary>
+    /// Why it gets no access token bound to this key, or bound to none when it proved none (null); null when it does. RFC 9449 §5.2 names
+    /// no error for a client that registered <c>dpop_bound_access_tokens</c> and sends no proof: <c>invalid_request</c>.
+    /// </summary>
+    public OAuthError? WhyNotBoundTo(JwkThumbprint? jkt) => jkt is null && Metadata.DpopBoundAccessTokens == true
+        ? new OAuthError(ErrorCode.InvalidRequest, "The access tokens of this client are bound to a key: send a DPoP proof.")
+        : null;
+
     public static Client? Evolve(Client? state, Guid id, ClientEvent happened) => (state, happened) switch
     {
         (null, Registered e) => new Client(id, e.Client, e.Metadata, [], ClientStatus.Active, e.At),

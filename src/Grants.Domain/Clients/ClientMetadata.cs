@@ -49,7 +49,7 @@ public sealed record ClientMetadata
 
     /// <summary>
     /// For how long a refresh token that was just used may be presented again for the same successor, when an answer was lost.
-    /// Null: the default, 30 s for confidential clients and 0 for public ones.
+    /// Null: the default, 30 s for those who prove themselves, by a secret or by the key that the token is bound to, and 0 for others.
     /// </summary>
     public TimeSpan? RefreshRetryWindow { get; init; }
 
@@ -74,13 +74,20 @@ public sealed record ClientMetadata
     /// <summary>It must send its requests as signed request objects: RFC 9101 §10.5. Null, never false: older events don't have the member.</summary>
     public bool? RequireSignedRequestObject { get; init; }
 
+    /// <summary>
+    /// Its access tokens are always bound to a key, RFC 9449 §5.2: without a DPoP proof it gets none. Null, never false, when it may send
+    /// one or not: older events don't have the member.
+    /// </summary>
+    public bool? DpopBoundAccessTokens { get; init; }
+
     public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
 
     public bool IsNative => ApplicationType == "native";
 
     public string EffectiveAuthorizationSignedResponseAlg => AuthorizationSignedResponseAlg ?? SigningAlgorithm.RS256;
 
-    public TimeSpan EffectiveRetryWindow => RefreshRetryWindow ?? (IsConfidential ? TimeSpan.FromSeconds(30) : TimeSpan.Zero);
+    /// <param name="bound">Whether the refresh token is bound to a key.</param>
+    public TimeSpan RetryWindow(bool bound) => RefreshRetryWindow ?? (IsConfidential || bound ? TimeSpan.FromSeconds(30) : TimeSpan.Zero);
 
     /// <summary>Whether a request may name this redirect URI.</summary>
     public bool Admits(RedirectUri presented) => RedirectUris.Any(registered => new RedirectUri(registered).Admits(presented, IsNative));

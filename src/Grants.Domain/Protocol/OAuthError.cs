@@ -22,6 +22,10 @@ public static class ErrorCode
     public const string InvalidToken = "invalid_token";
     public const string InsufficientScope = "insufficient_scope";
 
+    // RFC 9449 §5 and §8
+    public const string InvalidDpopProof = "invalid_dpop_proof";
+    public const string UseDpopNonce = "use_dpop_nonce";
+
     // OpenID Connect Core §3.1.2.6
     public const string LoginRequired = "login_required";
     public const string ConsentRequired = "consent_required";

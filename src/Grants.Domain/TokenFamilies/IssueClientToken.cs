@@ -8,12 +8,13 @@ namespace Grants.Domain.TokenFamilies;
 public static class IssueClientToken
 {
     /// <param name="Scopes">Null or empty when the client names none; then it gets all that it is registered for.</param>
-    public sealed record Request(Client Client, ScopeSet? Scopes, Guid NewFamily, Catalogue Catalogue, string Issuer);
+    /// <param name="Jkt">The key that the client proved with the request (DPoP); null when it proved none.</param>
+    public sealed record Request(Client Client, ScopeSet? Scopes, Guid NewFamily, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null);
 
     /// <summary>No refresh token (RFC 6749 §4.4.3), no id_token: no person took part.</summary>
     public static Decision<IssuedTokens> Decide(Request ask, DateTimeOffset now)
     {
-        if (ask.Client.WhyNotUse(GrantType.ClientCredentials) is { } fault) return new Refused<IssuedTokens>(fault, []);
+        if ((ask.Client.WhyNotUse(GrantType.ClientCredentials) ?? ask.Client.WhyNotBoundTo(ask.Jkt)) is { } fault) return new Refused<IssuedTokens>(fault, []);
         var metadata = ask.Client.Metadata;
         if (!metadata.IsConfidential)
             return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.UnauthorizedClient, "Only a client that can keep a secret may act for itself.");
@@ -25,7 +26,7 @@ public static class IssueClientToken
             return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "The client may not ask for this scope.");
 
         var facts = new FamilyFacts(ask.Client.ClientId, null, null, null, scopes, null);
-        var accessToken = MintAccessToken.For(facts, scopes, 1, ask.Client, null, ask.Catalogue, ask.Issuer, now);
+        var accessToken = MintAccessToken.For(facts, scopes, 1, ask.Client, null, ask.Catalogue, ask.Issuer, ask.Jkt, now);
         return Protocol.Decide.Accept(new IssuedTokens(ask.NewFamily, facts, accessToken, null, null), new StreamEvent(ask.NewFamily, accessToken));
     }
 }

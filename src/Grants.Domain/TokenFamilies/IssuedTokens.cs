@@ -8,8 +8,23 @@ namespace Grants.Domain.TokenFamilies;
 /// <param name="IdToken">Null without the <c>openid</c> scope.</param>
 public sealed record IssuedTokens(Guid Family, FamilyFacts Facts, TokenFamilyEvent.AccessTokenIssued AccessToken, int? RefreshGeneration, TokenFamilyEvent.IdTokenIssued? IdToken)
 {
+    /// <summary><c>token_type</c>, one of <see cref="TokenFamilies.TokenType"/>.</summary>
+    public string TokenType => TokenFamilies.TokenType.Of(AccessToken.Jkt);
+
     public AccessTokenId Jti => new(Family, Facts.Grant, AccessToken.Number);
 
     /// <summary>How long an id_token may be shown as proof of a sign-in.</summary>
     internal static readonly TimeSpan IdTokenLifetime = TimeSpan.FromMinutes(10);
+}
+
+/// <summary>How an access token is to be used: <c>token_type</c>, RFC 6749 §7.1.</summary>
+public static class TokenType
+{
+    /// <summary>RFC 6750.</summary>
+    public const string Bearer = "Bearer";
+
+    /// <summary>Together with a proof of the key that it is bound to: RFC 9449 §5.</summary>
+    public const string Dpop = "DPoP";
+
+    public static string Of(JwkThumbprint? jkt) => jkt is null ? Bearer : Dpop;
 }

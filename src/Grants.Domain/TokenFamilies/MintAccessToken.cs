@@ -9,11 +9,12 @@ namespace Grants.Domain.TokenFamilies;
 internal static class MintAccessToken
 {
     /// <param name="facts">Null where the event before it says them.</param>
-    public static TokenFamilyEvent.AccessTokenIssued For(FamilyFacts? facts, ScopeSet scopes, int number, Client client, Grant? grant, Catalogue catalogue, string issuer, DateTimeOffset now)
+    /// <param name="jkt">The key that was proven with the request; null when none was.</param>
+    public static TokenFamilyEvent.AccessTokenIssued For(FamilyFacts? facts, ScopeSet scopes, int number, Client client, Grant? grant, Catalogue catalogue, string issuer, JwkThumbprint? jkt, DateTimeOffset now)
     {
         var expiresAt = now + client.Metadata.AccessTokenLifetime;
         // Nothing outlives the consent that it rests on.
         if (grant is not null && grant.ExpiresAt < expiresAt) expiresAt = grant.ExpiresAt;
-        return new TokenFamilyEvent.AccessTokenIssued(number, facts, scopes, catalogue.AudienceOf(scopes, issuer), now, expiresAt);
+        return new TokenFamilyEvent.AccessTokenIssued(number, facts, scopes, catalogue.AudienceOf(scopes, issuer), now, expiresAt, jkt);
     }
 }

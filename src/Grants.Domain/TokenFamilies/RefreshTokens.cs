@@ -10,11 +10,12 @@ public static class RefreshTokens
 {
     /// <param name="Generation">That of the refresh token presented.</param>
     /// <param name="Scopes">Null or empty when the client asks for all it has.</param>
-    public sealed record Request(Client Client, int Generation, ScopeSet? Scopes, Catalogue Catalogue, string Issuer);
+    /// <param name="Jkt">The key that the client proved with the request (DPoP); null when it proved none.</param>
+    public sealed record Request(Client Client, int Generation, ScopeSet? Scopes, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null);
 
     public static Decision<IssuedTokens> Decide(TokenFamily? family, Grant? grant, Request ask, DateTimeOffset now)
     {
-        if (ask.Client.WhyNotUse(GrantType.RefreshToken) is { } fault) return new Refused<IssuedTokens>(fault, []);
+        if ((ask.Client.WhyNotUse(GrantType.RefreshToken) ?? ask.Client.WhyNotBoundTo(ask.Jkt)) is { } fault) return new Refused<IssuedTokens>(fault, []);
         if (family?.Refresh is not { } refresh) return Refuse("The refresh token is unknown.");
         if (family.Facts.Client != ask.Client.ClientId) return Refuse("The refresh token was issued to another client.");
         if (family.Revoked) return Refuse("The refresh token was revoked.");
@@ -22,15 +23,20 @@ public static class RefreshTokens
         if (family.Expired || !refresh.IsLive(now)) return Refuse("The refresh token has expired.");
         if (ask.Generation < 1 || ask.Generation > refresh.Generation) return Refuse("The refresh token is unknown.");
 
-        var repeated = ask.Generation == refresh.Generation - 1
-            && ask.Client.Metadata.EffectiveRetryWindow > TimeSpan.Zero
-            && now - refresh.IssuedAt <= ask.Client.Metadata.EffectiveRetryWindow;
+        var bound = family.Facts.Jkt is not null;
+        var holdsKey = !bound || family.Facts.Jkt == ask.Jkt;
+        var window = ask.Client.Metadata.RetryWindow(bound);
+        var repeated = holdsKey && ask.Generation == refresh.Generation - 1 && window > TimeSpan.Zero && now - refresh.IssuedAt <= window;
         if (ask.Generation < refresh.Generation && !repeated)
         {
             return Refuse("The refresh token was already used.",
                 new StreamEvent(family.Id, new TokenFamilyEvent.RefreshTokenReplayed(ask.Generation, now)),
                 new StreamEvent(family.Id, new TokenFamilyEvent.Revoked(EndedBy.System, "a spent refresh token was used again", now)));
         }
+
+        // After the replay: a thief who got hold of an unbound token may have bound its successor to a key of its own, and the spent one in the
+        // hands of the rightful client must end that family.
+        if (!holdsKey) return Refuse("The refresh token is bound to another key.");
 
         var asked = ask.Scopes is { Count: > 0 } some ? some : family.Facts.Scopes;
         if (!asked.IsSubsetOf(family.Facts.Scopes))
@@ -40,19 +46,22 @@ public static class RefreshTokens
 
         var events = new List<TokenFamilyEvent>();
         var generation = refresh.Generation;
+        var facts = family.Facts;
         if (!repeated)
         {
             generation++;
+            // A refresh token that is issued to a client without a secret along with a proof is bound to that key, also when its predecessor was not.
+            if (!ask.Client.Metadata.IsConfidential) facts = facts with { Jkt = facts.Jkt ?? ask.Jkt };
             var idle = now + ask.Client.Metadata.RefreshTokenIdle;
-            events.Add(new TokenFamilyEvent.RefreshTokenRotated(generation, family.Facts, family.AccessTokens, now,
+            events.Add(new TokenFamilyEvent.RefreshTokenRotated(generation, facts, family.AccessTokens, now,
                 idle < refresh.ExpiresAt ? idle : refresh.ExpiresAt, refresh.ExpiresAt));
         }
 
-        var accessToken = MintAccessToken.For(repeated ? family.Facts : null, scopes, family.AccessTokens + 1, ask.Client, grant, ask.Catalogue, ask.Issuer, now);
+        var accessToken = MintAccessToken.For(repeated ? facts : null, scopes, family.AccessTokens + 1, ask.Client, grant, ask.Catalogue, ask.Issuer, ask.Jkt, now);
         events.Add(accessToken);
         var idToken = scopes.Contains(StandardScopes.OpenId) ? new TokenFamilyEvent.IdTokenIssued(now, now + IssuedTokens.IdTokenLifetime) : null;
         if (idToken is not null) events.Add(idToken);
-        return Protocol.Decide.Accept(new IssuedTokens(family.Id, family.Facts, accessToken, generation, idToken), events.Select(e => new StreamEvent(family.Id, e)));
+        return Protocol.Decide.Accept(new IssuedTokens(family.Id, facts, accessToken, generation, idToken), events.Select(e => new StreamEvent(family.Id, e)));
     }
 
     private static Decision<IssuedTokens> Refuse(string description, params IEnumerable<StreamEvent> events) =>

@@ -10,7 +10,8 @@ namespace Grants.Domain.TokenFamilies;
 /// <summary>What stays the same for all tokens of one family.</summary>
 /// <param name="Subject">Null when the client acts for itself (client credentials); so are grant, session and authentication.</param>
 /// <param name="Scopes">All that the family may carry; a single token may carry less.</param>
-public sealed record FamilyFacts(ClientId Client, SubjectId? Subject, Guid? Grant, Guid? Session, ScopeSet Scopes, Authentication? Authentication);
+/// <param name="Jkt">The key that its refresh tokens are bound to: that of a client without a secret (RFC 9449 §5). Access tokens name their own.</param>
+public sealed record FamilyFacts(ClientId Client, SubjectId? Subject, Guid? Grant, Guid? Session, ScopeSet Scopes, Authentication? Authentication, JwkThumbprint? Jkt = null);
 
 /// <summary>All that can happen to the tokens that come from one code or one client-credentials call.</summary>
 public abstract record TokenFamilyEvent : IDomainEvent
@@ -20,7 +21,8 @@ public abstract record TokenFamilyEvent : IDomainEvent
     /// <param name="Number">1, 2, 3 … within the family; with the ids of family and grant it is the token's <c>jti</c>.</param>
     /// <param name="Facts">Null where the rotation right before it in the stream has just said them.</param>
     /// <param name="Scopes">What this token carries.</param>
-    public sealed record AccessTokenIssued(int Number, FamilyFacts? Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt) : TokenFamilyEvent;
+    /// <param name="Jkt">The key that this token is bound to (<c>cnf.jkt</c>, RFC 9449 §6); null for a bearer token.</param>
+    public sealed record AccessTokenIssued(int Number, FamilyFacts? Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt, JwkThumbprint? Jkt = null) : TokenFamilyEvent;
 
     /// <summary>The first refresh token. Carries the family's state so far, so that a later refresh needs no older event (L8).</summary>
     /// <param name="IdleExpiresAt">Dead from then on unless used before.</param>
@@ -77,7 +79,7 @@ public sealed record TokenFamily(Guid Id, FamilyFacts Facts, int AccessTokens, R
         (null, _) => null,
         ({ } f, AccessTokenIssued e) => f with { AccessTokens = e.Number },
         ({ } f, RefreshTokenIssued e) => f with { Refresh = First(e) },
-        ({ } f, RefreshTokenRotated e) => f with { Refresh = Next(e) },
+        ({ } f, RefreshTokenRotated e) => f with { Facts = e.Facts, Refresh = Next(e) }, // a rotation may bind the family to a key
         ({ } f, AccessTokenRevoked e) => f with { Ended = f.Ended.Add(e.Number) },
         ({ } f, AccessTokenExpired e) => f with { Ended = f.Ended.Add(e.Number) },
         ({ } f, AccessTokensExpired e) => f with { Ended = f.Ended.Union(e.Numbers) },

@@ -21,6 +21,7 @@ namespace Grants.Api.Tests.UserInfo;
 public sealed class UserInfoTests(AppFixture app) : IClassFixture<AppFixture>
 {
     private const string Missing = "Bearer realm=\"grants\"";
+    private const string Nothing = Missing + ", DPoP algs=\"ES256 PS256 RS256\"";
 
     [Fact, Trait("Rule", "UI-1"), Trait("Rule", "UI-2"), Trait("Rule", "G-5"), Trait("Attack", "T22")]
     public async Task It_tells_what_the_scopes_cover_by_GET_and_by_POST()
@@ -62,12 +63,12 @@ public sealed class UserInfoTests(AppFixture app) : IClassFixture<AppFixture>
         foreach (var address in (string[])["/userinfo", "/userinfo?access_token=" + tokens.AccessToken])
         {
             var response = await http.GetAsync(new Uri(address, UriKind.Relative));
-            Assert.Equal((HttpStatusCode.Unauthorized, Missing), (response.StatusCode, response.Headers.WwwAuthenticate.ToString()));
+            Assert.Equal((HttpStatusCode.Unauthorized, Nothing), (response.StatusCode, response.Headers.WwwAuthenticate.ToString()));
         }
 
         using var basic = new HttpRequestMessage(HttpMethod.Get, "/userinfo") { Headers = { Authorization = Journey.Basic("tally", TestConfiguration.TallySecret) } };
         var other = await http.SendAsync(basic);
-        Assert.Equal((HttpStatusCode.Unauthorized, Missing), (other.StatusCode, other.Headers.WwwAuthenticate.ToString()));
+        Assert.Equal((HttpStatusCode.Unauthorized, Nothing), (other.StatusCode, other.Headers.WwwAuthenticate.ToString()));
     }
 
     [Fact, Trait("Rule", "G-8")]

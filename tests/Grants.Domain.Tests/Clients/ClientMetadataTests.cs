@@ -34,15 +34,17 @@ public sealed class ClientMetadataTests
         }, times: 2_000);
 
     [Theory, Trait("Rule", "TK-4")]
-    [InlineData(ClientAuthMethod.Basic, null, 30)]
-    [InlineData(ClientAuthMethod.Post, null, 30)]
-    [InlineData(ClientAuthMethod.None, null, 0)]
-    [InlineData(ClientAuthMethod.Basic, 0, 0)]
-    [InlineData(ClientAuthMethod.Basic, 5, 5)]
-    [InlineData(ClientAuthMethod.None, 5, 5)]
-    public void A_lost_answer_may_be_asked_for_again_within_the_window(string method, int? set, int effective) =>
+    [InlineData(ClientAuthMethod.Basic, false, null, 30)]
+    [InlineData(ClientAuthMethod.Post, false, null, 30)]
+    [InlineData(ClientAuthMethod.None, false, null, 0)]
+    [InlineData(ClientAuthMethod.None, true, null, 30)]
+    [InlineData(ClientAuthMethod.Basic, false, 0, 0)]
+    [InlineData(ClientAuthMethod.Basic, false, 5, 5)]
+    [InlineData(ClientAuthMethod.None, false, 5, 5)]
+    [InlineData(ClientAuthMethod.None, true, 0, 0)]
+    public void A_lost_answer_may_be_asked_for_again_within_the_window(string method, bool bound, int? set, int effective) =>
         Assert.Equal(TimeSpan.FromSeconds(effective),
-            (Web with { TokenEndpointAuthMethod = method, RefreshRetryWindow = set is { } seconds ? TimeSpan.FromSeconds(seconds) : null }).EffectiveRetryWindow);
+            (Web with { TokenEndpointAuthMethod = method, RefreshRetryWindow = set is { } seconds ? TimeSpan.FromSeconds(seconds) : null }).RetryWindow(bound));
 
     [Fact]
     public void What_is_not_optional_is_needed()

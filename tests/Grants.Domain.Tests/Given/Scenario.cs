@@ -99,6 +99,11 @@ public static class Fixtures
     /// <summary>RFC 7636 appendix B's pair, with <see cref="Verifier"/>.</summary>
     public static readonly CodeChallenge Challenge = new("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
 
+    /// <summary>The key of RFC 9449's examples.</summary>
+    public static readonly JwkThumbprint Key = new("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+
+    public static readonly JwkThumbprint AnotherKey = new("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+
     /// <summary>All that Tally asks for by default. <c>history</c> is the one it can do without.</summary>
     public static readonly ScopeSet Asked = ["openid", "accounts", "history", "offline_access"];
 

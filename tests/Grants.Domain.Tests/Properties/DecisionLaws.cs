@@ -168,6 +168,25 @@ public sealed class DecisionLaws
         return told;
     }, Print, cases: 1000);
 
+    [Fact, Trait("Rule", "DP-4"), Trait("Attack", "T4")]
+    public void A_refresh_token_that_is_bound_to_a_key_gives_nothing_without_it() => Law.HoldsWhere(Cases, given =>
+    {
+        var (past, ask) = (Scenario.Given(given.History.Select(Bound)), given.Ask);
+        foreach (var other in (JwkThumbprint?[])[null, AnotherKey]) Assert.IsType<Refused<IssuedTokens>>(Refresh(past, ask, other));
+        return Refresh(past, ask, Key) is Accepted<IssuedTokens>(var tokens, _) && tokens.AccessToken.Jkt == Key;
+    }, Print, cases: 1000);
+
+    private static StreamEvent Bound(StreamEvent e) => e with
+    {
+        Event = e.Event switch
+        {
+            TokenFamilyEvent.AccessTokenIssued { Facts: { } facts } issued => issued with { Facts = facts with { Jkt = Key } },
+            TokenFamilyEvent.RefreshTokenIssued issued => issued with { Facts = issued.Facts with { Jkt = Key } },
+            TokenFamilyEvent.RefreshTokenRotated rotated => rotated with { Facts = rotated.Facts with { Jkt = Key } },
+            _ => e.Event,
+        },
+    };
+
     private static Decision<NextStep> Continue(Scenario past, Ask ask) =>
         ContinueAuthorization.Decide(past.Authorization!, past.Grant, new(ask.Client, past.Session, Id(20)), ask.Now);
 
@@ -180,8 +199,8 @@ public sealed class DecisionLaws
     private static Decision<IssuedTokens> Redeem(Scenario past, Ask ask) => RedeemCode.Decide(past.Authorization, past.Grant, past.Family,
         new(ask.Client, ask.RedirectUri is { } uri ? new RedirectUri(uri) : null, ask.Verifier is { } verifier ? new Secret(verifier) : null, BankCatalogue, Issuer), ask.Now);
 
-    private static Decision<IssuedTokens> Refresh(Scenario past, Ask ask) =>
-        RefreshTokens.Decide(past.Family, past.Grant, new(ask.Client, ask.Generation, ask.Scopes, BankCatalogue, Issuer), ask.Now);
+    private static Decision<IssuedTokens> Refresh(Scenario past, Ask ask, JwkThumbprint? jkt = null) =>
+        RefreshTokens.Decide(past.Family, past.Grant, new(ask.Client, ask.Generation, ask.Scopes, BankCatalogue, Issuer, jkt), ask.Now);
 
     private static int Codes(Decision<NextStep> decision) => decision.Events.Count(e => e.Event is AuthorizationEvent.CodeIssued);
 

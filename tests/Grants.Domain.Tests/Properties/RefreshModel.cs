@@ -29,15 +29,18 @@ public sealed class RefreshModel
     [Fact, Trait("Law", "L2"), Trait("Law", "L3"), Trait("Law", "L8"), Trait("Attack", "T1"), Trait("Attack", "T2")]
     public void A_public_clients_family_never_has_two_live_generations_and_gives_nothing_after_its_end() => Play(AClient(PublicWeb));
 
-    private static void Play(Client client)
+    [Fact, Trait("Rule", "DP-4"), Trait("Law", "L2"), Trait("Law", "L3"), Trait("Law", "L8"), Trait("Attack", "T1"), Trait("Attack", "T2"), Trait("Attack", "T4")]
+    public void A_family_that_is_bound_to_a_key_never_has_two_live_generations_and_gives_nothing_without_the_key() => Play(AClient(PublicWeb), Key);
+
+    private static void Play(Client client, JwkThumbprint? jkt = null)
     {
         var furthest = 0;
-        Law.Holds(Lives, moves => furthest = Math.Max(furthest, LiveThrough(client, moves)), moves => string.Join(", ", moves), cases: 600);
+        Law.Holds(Lives, moves => furthest = Math.Max(furthest, LiveThrough(client, jkt, moves)), moves => string.Join(", ", moves), cases: 600);
         Assert.True(furthest >= 6, "The generated lives must be long enough to tell something.");
     }
 
     /// <summary>The generation that the life reached.</summary>
-    private static int LiveThrough(Client client, (Move Move, int Seconds)[] moves)
+    private static int LiveThrough(Client client, JwkThumbprint? jkt, (Move Move, int Seconds)[] moves)
     {
         var now = Noon;
         var stream = new List<StreamEvent>();
@@ -50,7 +53,7 @@ public sealed class RefreshModel
             switch (move)
             {
                 case Move.Redeem:
-                    Settle(RedeemCode.Decide(world.Authorization, world.Grant, world.Family, new(client, Callback, new Secret(Verifier), BankCatalogue, Issuer), now), presented: 0);
+                    Settle(RedeemCode.Decide(world.Authorization, world.Grant, world.Family, new(client, Callback, new Secret(Verifier), BankCatalogue, Issuer, jkt), now), presented: 0);
                     break;
                 case Move.RefreshNewest when newest > 0:
                     Settle(Refresh(newest, client), newest);
@@ -63,6 +66,7 @@ public sealed class RefreshModel
                     break;
                 case Move.RefreshNewestByAnother when newest > 0:
                     Refresh(newest, AnotherClient()).RefusedWith(ErrorCode.InvalidGrant);
+                    if (jkt is not null) RefreshTokens.Decide(world.Family, world.Grant, new(client, newest, null, BankCatalogue, Issuer, AnotherKey), now).RefusedWith(ErrorCode.InvalidGrant);
                     break;
                 case Move.NarrowGrant:
                     Happen(On(GrantId, new GrantEvent.Narrowed(RequestId, ["history"], now)));
@@ -93,7 +97,7 @@ public sealed class RefreshModel
 
         return newest;
 
-        Decision<IssuedTokens> Refresh(int generation, Client by) => RefreshTokens.Decide(world.Family, world.Grant, new(by, generation, null, BankCatalogue, Issuer), now);
+        Decision<IssuedTokens> Refresh(int generation, Client by) => RefreshTokens.Decide(world.Family, world.Grant, new(by, generation, null, BankCatalogue, Issuer, jkt), now);
 
         IEnumerable<(int, DateTimeOffset)> Issued() => stream.Select(e => e.Event).OfType<TokenFamilyEvent.AccessTokenIssued>().Select(token => (token.Number, token.ExpiresAt));
 
@@ -125,13 +129,13 @@ public sealed class RefreshModel
             else if (presented == newest)
             {
                 newest++;
-                windowEnds = now + client.Metadata.EffectiveRetryWindow;
+                windowEnds = now + client.Metadata.RetryWindow(jkt is not null);
                 Assert.Equal(newest, events.One<TokenFamilyEvent.RefreshTokenRotated>().Generation);
             }
             else
             {
                 Assert.Equal(newest - 1, presented);
-                Assert.True(client.Metadata.IsConfidential && now <= windowEnds, "A spent token worked outside its window.");
+                Assert.True((client.Metadata.IsConfidential || jkt is not null) && now <= windowEnds, "A spent token worked outside its window.");
                 Assert.DoesNotContain(events, e => e.Event is TokenFamilyEvent.RefreshTokenRotated);
             }
 
@@ -147,7 +151,7 @@ public sealed class RefreshModel
             var tail = Scenario.Given(stream.Skip(last)).Family;
             foreach (var generation in (int[])[1, newest - 1, newest, newest + 1])
             {
-                var ask = new RefreshTokens.Request(client, generation, null, BankCatalogue, Issuer);
+                var ask = new RefreshTokens.Request(client, generation, null, BankCatalogue, Issuer, jkt);
                 Assert.Equal(RefreshTokens.Decide(world.Family, world.Grant, ask, now), RefreshTokens.Decide(tail, world.Grant, ask, now));
             }
         }

@@ -34,6 +34,9 @@ internal static class Examples
     private static readonly FamilyFacts OfPerson = new(Tally, Sam, Grant, Session, ["openid", "balances"], Password);
     private static readonly FamilyFacts OfClient = new(Tally, null, null, null, ["reports"], null);
 
+    private static readonly JwkThumbprint Key = new("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+    private static readonly FamilyFacts OfKey = OfPerson with { Jkt = Key };
+
     private static readonly AuthorizationRequest Request = new(Tally, new("https://tally.example/callback?a=1"), true, ResponseMode.FormPost, ["openid", "balances", "payments"],
         new("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), [PromptValue.Login, PromptValue.Consent], 3600, Sam, new("v1.k1.c2VhbGVk"));
 
@@ -74,6 +77,7 @@ internal static class Examples
         RequestObjectSigningAlg = SigningAlgorithm.PS256,
         RequireSignedRequestObject = true,
     };
+    private static readonly ClientMetadata OnlyBound = Bare with { DpopBoundAccessTokens = true };
 
     /// <summary>Each with what its golden is called besides its wire name; empty for the main one.</summary>
     public static IReadOnlyList<(string Variant, IDomainEvent Event)> All { get; } =
@@ -82,9 +86,11 @@ internal static class Examples
         ("bare", new ClientEvent.Registered(Tally, Bare, At)),
         ("resources", new ClientEvent.Registered(new("demo-bank"), ForResources, At)),
         ("requests", new ClientEvent.Registered(Tally, ForRequests, At)),
+        ("bound", new ClientEvent.Registered(Tally, OnlyBound, At)),
         ("", new ClientEvent.MetadataReplaced(Full, At)),
         ("bare", new ClientEvent.MetadataReplaced(Bare, At)),
         ("resources", new ClientEvent.MetadataReplaced(ForResources, At)),
+        ("bound", new ClientEvent.MetadataReplaced(OnlyBound, At)),
         ("", new ClientEvent.SecretAdded(new("2026-11", "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"), At)),
         ("", new ClientEvent.SecretRetired("2026-11", At)),
         ("", new ClientEvent.Suspended("abuse", At)),
@@ -112,6 +118,7 @@ internal static class Examples
         ("bare", new AuthorizationEvent.Pushed(Request with { RedirectUriGiven = false, Prompt = [], MaxAgeSeconds = null, HintedSubject = null, Private = null }, At, Later)),
         ("", new AuthorizationEvent.Requested(Request, "YnJvd3Nlcg", At, Later)),
         ("bare", new AuthorizationEvent.Requested(Request with { RedirectUriGiven = false, Prompt = [], MaxAgeSeconds = null, HintedSubject = null, Private = null }, "YnJvd3Nlcg", At, Later)),
+        ("bound", new AuthorizationEvent.Requested(Request with { DpopJkt = Key }, "YnJvd3Nlcg", At, Later)),
         ("", new AuthorizationEvent.SubjectAuthenticated(Sam, Session, Password, At)),
         ("", new AuthorizationEvent.ConsentGranted(Grant, ["openid", "balances", "payments"], ["openid", "balances"], ["payments"], Words, At)),
         ("", new AuthorizationEvent.ConsentReused(Grant, ["openid", "balances"], At)),
@@ -134,9 +141,13 @@ internal static class Examples
         ("", new TokenFamilyEvent.AccessTokenIssued(1, OfPerson, ["balances"], ["https://bank.example", "https://grants.example"], At, Later)),
         ("renewed", new TokenFamilyEvent.AccessTokenIssued(2, null, ["balances"], ["https://bank.example"], At, Later)),
         ("bare", new TokenFamilyEvent.AccessTokenIssued(1, OfClient, ["reports"], ["https://bank.example"], At, Later)),
+        ("bound", new TokenFamilyEvent.AccessTokenIssued(1, OfKey, ["balances"], ["https://bank.example"], At, Later, Key)),
+        ("renewed_bound", new TokenFamilyEvent.AccessTokenIssued(2, null, ["balances"], ["https://bank.example"], At, Later, Key)),
         ("", new TokenFamilyEvent.RefreshTokenIssued(OfPerson, 1, At, Later, MuchLater)),
+        ("bound", new TokenFamilyEvent.RefreshTokenIssued(OfKey, 1, At, Later, MuchLater)),
         ("", new TokenFamilyEvent.IdTokenIssued(At, Later)),
         ("", new TokenFamilyEvent.RefreshTokenRotated(2, OfPerson, 1, At, Later, MuchLater)),
+        ("bound", new TokenFamilyEvent.RefreshTokenRotated(2, OfKey, 1, At, Later, MuchLater)),
         ("", new TokenFamilyEvent.RefreshTokenReplayed(1, At)),
         ("", new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "revoked by its client", At)),
         ("", new TokenFamilyEvent.AccessTokenExpired(1, At)),
