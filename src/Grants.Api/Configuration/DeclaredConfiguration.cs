@@ -1,6 +1,8 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using Grants.Api.Signing;
 using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -79,12 +81,17 @@ public sealed record DeclaredClient
     public int? GrantsRefreshRetryWindow { get; init; }
     public bool GrantsAppendFragment { get; init; }
     public IReadOnlyList<string> GrantsResources { get; init; } = [];
+    public string? TokenEndpointAuthSigningAlg { get; init; }
+    public JsonObject? Jwks { get; init; }
+    public string? JwksUri { get; init; }
+    public string? GrantsAssertionAudience { get; init; }
 
     public ClientMetadata ToMetadata()
     {
         if (!ScopeSet.TryParse(Scope, out var scope) || !ScopeSet.TryParse(GrantsOptionalScopes, out var optional))
             throw new SettingsException($"Client {ClientId}: scope has a character that is not allowed.");
         if (ResponseTypes.Any(type => type != "code")) throw new SettingsException($"Client {ClientId}: the only response_type is code.");
+        if (Jwks is not null && JwkSet.WhyNotRegistrable(Encoding.UTF8.GetBytes(Jwks.ToJsonString())) is { } why) throw new SettingsException($"Client {ClientId}: jwks: {why}");
         var defaults = new ClientMetadata { ClientName = ClientName };
         return defaults with
         {
@@ -109,6 +116,10 @@ public sealed record DeclaredClient
             RefreshRetryWindow = Seconds(GrantsRefreshRetryWindow),
             AppendFragment = GrantsAppendFragment,
             Resources = GrantsResources.Count > 0 ? new(GrantsResources.Distinct()) : null,
+            TokenEndpointAuthSigningAlg = TokenEndpointAuthSigningAlg,
+            Jwks = Jwks?.ToJsonString(),
+            JwksUri = JwksUri,
+            AssertionAudience = GrantsAssertionAudience == AssertionAudience.Issuer ? null : GrantsAssertionAudience,
         };
     }
 

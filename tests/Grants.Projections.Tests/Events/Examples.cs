@@ -66,15 +66,30 @@ internal static class Examples
 
     private static readonly ClientMetadata ForResources = Bare with { ClientName = "Demo Bank", GrantTypes = [], Resources = ["https://bank.example", "https://cards.example/v1"] };
 
+    private static readonly ClientMetadata WithKeys = Bare with
+    {
+        ClientName = "Signer",
+        TokenEndpointAuthMethod = ClientAuthMethod.PrivateKeyJwt,
+        TokenEndpointAuthSigningAlg = "PS256",
+        Jwks = """{"keys":[{"kty":"EC","crv":"P-256","x":"eA","y":"eQ","kid":"one"}]}""",
+        AssertionAudience = AssertionAudience.Endpoint,
+    };
+
+    private static readonly ClientMetadata WithKeySite = WithKeys with { TokenEndpointAuthSigningAlg = null, Jwks = null, JwksUri = "https://signer.example/jwks", AssertionAudience = null };
+
     /// <summary>Each with what its golden is called besides its wire name; empty for the main one.</summary>
     public static IReadOnlyList<(string Variant, IDomainEvent Event)> All { get; } =
     [
         ("", new ClientEvent.Registered(Tally, Full, At)),
         ("bare", new ClientEvent.Registered(Tally, Bare, At)),
         ("resources", new ClientEvent.Registered(new("demo-bank"), ForResources, At)),
+        ("keys", new ClientEvent.Registered(new("signer"), WithKeys, At)),
+        ("key_site", new ClientEvent.Registered(new("signer"), WithKeySite, At)),
         ("", new ClientEvent.MetadataReplaced(Full, At)),
         ("bare", new ClientEvent.MetadataReplaced(Bare, At)),
         ("resources", new ClientEvent.MetadataReplaced(ForResources, At)),
+        ("keys", new ClientEvent.MetadataReplaced(WithKeys, At)),
+        ("key_site", new ClientEvent.MetadataReplaced(WithKeySite, At)),
         ("", new ClientEvent.SecretAdded(new("2026-11", "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"), At)),
         ("", new ClientEvent.SecretRetired("2026-11", At)),
         ("", new ClientEvent.Suspended("abuse", At)),
