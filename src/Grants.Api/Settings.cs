@@ -61,6 +61,9 @@ public sealed class Settings
     /// </summary>
     public bool DpopNonces { get; init; } = true;
 
+    /// <summary>Origins that outgoing requests may reach although their address or port isn't public.</summary>
+    public IReadOnlyCollection<string> OutgoingHttpAllow { get; init; } = [];
+
     /// <summary>How often the recorder of expiries looks.</summary>
     public required TimeSpan ExpiryInterval { get; init; }
 
@@ -104,9 +107,16 @@ public sealed class Settings
             ClientSecretsPerMinute = configuration.GetValue("Grants:Limits:ClientSecretsPerMinute", 30),
             Keys = Schedule(configuration),
             DpopNonces = configuration.GetValue("Grants:DpopNonces", true),
+            OutgoingHttpAllow = [.. (configuration.GetSection("Grants:OutgoingHttp:Allow").Get<string[]>() ?? []).Select(origin => Allowed(origin, development))],
             ExpiryInterval = TimeSpan.FromSeconds(configuration.GetValue("Grants:ExpirySeconds", 30)),
         };
     }
+
+    private static string Allowed(string origin, bool development) =>
+        Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.PathAndQuery == "/" && uri.UserInfo.Length == 0 && uri.Fragment.Length == 0
+        && (uri.Scheme == "https" || (uri.Scheme == "http" && uri.IsLoopback && development))
+            ? uri.GetLeftPart(UriPartial.Authority)
+            : throw new SettingsException($"Grants__OutgoingHttp__Allow has {origin}. It must be an origin such as https://keys.internal.example:9443; http only in Development and on loopback.");
 
     private static KeySchedule Schedule(IConfiguration configuration)
     {

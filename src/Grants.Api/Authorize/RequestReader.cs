@@ -24,7 +24,7 @@ public sealed class RequestReader(RequestObjects objects, Lookups lookups, Token
         {
             if (parameters.Fault is { } repeated) return new AuthorizeRequest.ShowPage(repeated, null);
             if (parameters["request_uri"] is not null) return new AuthorizeRequest.ShowPage(new OAuthError(ErrorCode.InvalidRequest, "request and request_uri exclude each other."), null);
-            var (inside, fault) = objects.Open(jwt, client);
+            var (inside, fault) = await objects.OpenAsync(jwt, client, cancellation);
             if (inside is null) return new AuthorizeRequest.ShowPage(new OAuthError(ErrorCode.InvalidRequestObject, fault!), null);
             (parameters, signed) = (inside, true);
         }

@@ -13,7 +13,7 @@ using Microsoft.AspNetCore.Identity;
 namespace Grants.Api.Configuration;
 
 /// <summary>Brings the log to what the declared configuration says, appending only the differences. Applying twice changes nothing.</summary>
-public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Settings settings, TimeProvider clock)
+public sealed class ConfigurationApplier(EventLog log, PersonalData personal, ClientSecrets secrets, Settings settings, TimeProvider clock)
 {
     private static readonly PasswordHasher<Person> Hasher = new();
 
@@ -69,18 +69,48 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Se
 
         var fresh = Guid.CreateVersion7(clock.GetUtcNow());
         var keyId = fresh.ToString("N")[..12];
-        var stream = fresh;
-        var decision = await log.Commit(cause, async (query, ct) => [stream = (await query.Query<Client>().FirstOrDefaultAsync(client => client.ClientId == id, ct))?.Id ?? fresh],
-            (streams, now) =>
+        var (stream, known) = (fresh, (Client?)null);
+        SecretHash? hash = null;
+        var decision = await log.Commit(cause, async (query, ct) =>
             {
-                var client = streams.Client(stream);
-                var secret = declared.ClientSecret is { } given ? new Secret(given)
-                    : metadata.IsConfidential && (client is null || client.Secrets.Count == 0) ? FirstStartFile.MakeClientSecret(settings, id)
-                    : null;
-                return DeclareClient.Decide(client, new(stream, id, metadata, secret is null ? null : SecretHash.Of(keyId, secret)), now);
-            }, cancellation);
+                known = await query.Query<Client>().FirstOrDefaultAsync(client => client.ClientId == id, ct);
+                stream = known?.Id ?? fresh;
+                hash = null;
+                if (await SecretOfAsync(declared, metadata, known, ct) is { } secret)
+                {
+                    hash = (known?.Secrets ?? []).FirstOrDefault(one => one.IsOf(secret)) ?? SecretHash.Of(keyId, secret);
+                    // Before the event: a crash in between leaves a secret that nothing names, never a client that can't authenticate.
+                    if (metadata.TokenEndpointAuthMethod == ClientAuthMethod.SecretJwt && DeclareClient.WhyNot(id, metadata) is null) await secrets.KeepAsync(stream, hash.KeyId, secret, ct);
+                }
+
+                return [stream];
+            },
+            (streams, now) => DeclareClient.Decide(streams.Client(stream), new(stream, id, metadata, hash), now), cancellation);
         if (decision is Refused<bool>(var error, _)) throw new SettingsException($"Client {id}: {error.Description}");
+        if (known is { Metadata.TokenEndpointAuthMethod: ClientAuthMethod.SecretJwt })
+        {
+            // Those that were retired just now, or all when the secret is no longer used in this way.
+            var still = metadata.TokenEndpointAuthMethod == ClientAuthMethod.SecretJwt;
+            var over = known.Secrets.Select(one => one.KeyId).Where(keyId => !still || (hash is not null && keyId != hash.KeyId)).ToList();
+            if (over.Count > 0) await secrets.DestroyAsync(stream, over, cancellation);
+        }
+
         return ((Accepted<bool>)decision).Value;
+    }
+
+    /// <summary>The secret that the client shall have: the declared one, or a random one where there is none yet. Null leaves what there is.</summary>
+    private async Task<Secret?> SecretOfAsync(DeclaredClient declared, ClientMetadata metadata, Client? known, CancellationToken cancellation)
+    {
+        var id = new ClientId(declared.ClientId);
+        var forMac = metadata.TokenEndpointAuthMethod == ClientAuthMethod.SecretJwt;
+        // Of a client that used its secret in another way so far, only the hash is known.
+        var has = known is { Secrets.Count: > 0 } && (!forMac || (await secrets.FindAsync(known, cancellation)).Count > 0);
+        var secret = declared.ClientSecret is { } given ? new Secret(given)
+            : metadata.HasSecret && !has ? FirstStartFile.MakeClientSecret(settings, id, forMac ? 512 : 256)
+            : null;
+        var needed = AssertionAlgorithm.SecretOctets(metadata.TokenEndpointAuthSigningAlg);
+        return secret is null || !forMac || System.Text.Encoding.UTF8.GetByteCount(secret.Expose()) >= needed ? secret
+            : throw new SettingsException($"Client {id}: with client_secret_jwt and {metadata.TokenEndpointAuthSigningAlg ?? "HS256"} a client_secret needs at least {needed} octets (RFC 7518 §3.2).");
     }
 
     private async Task<SubjectId?> ApplyPersonAsync(DeclaredPerson declared, Cause cause, CancellationToken cancellation)

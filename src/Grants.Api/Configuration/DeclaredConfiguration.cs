@@ -1,7 +1,8 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
-using Grants.Api.Http;
+using Grants.Api.Signing;
 using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -72,7 +73,6 @@ public sealed record DeclaredClient
     public int? DefaultMaxAge { get; init; }
     public bool RequireAuthTime { get; init; }
     public bool RequirePushedAuthorizationRequests { get; init; }
-    public JsonObject? Jwks { get; init; }
     public string? RequestObjectSigningAlg { get; init; }
     public bool RequireSignedRequestObject { get; init; }
     public bool DpopBoundAccessTokens { get; init; }
@@ -86,14 +86,17 @@ public sealed record DeclaredClient
     public int? GrantsRefreshRetryWindow { get; init; }
     public bool GrantsAppendFragment { get; init; }
     public IReadOnlyList<string> GrantsResources { get; init; } = [];
+    public string? TokenEndpointAuthSigningAlg { get; init; }
+    public JsonObject? Jwks { get; init; }
+    public string? JwksUri { get; init; }
+    public string? GrantsAssertionAudience { get; init; }
 
     public ClientMetadata ToMetadata()
     {
         if (!ScopeSet.TryParse(Scope, out var scope) || !ScopeSet.TryParse(GrantsOptionalScopes, out var optional))
             throw new SettingsException($"Client {ClientId}: scope has a character that is not allowed.");
         if (ResponseTypes.Any(type => type != "code")) throw new SettingsException($"Client {ClientId}: the only response_type is code.");
-        var jwks = Jwks?.ToJsonString();
-        if (jwks is not null && ClientKeys.WhyNot(jwks) is { } why) throw new SettingsException($"Client {ClientId}: jwks: {why}");
+        if (Jwks is not null && JwkSet.WhyNotRegistrable(Encoding.UTF8.GetBytes(Jwks.ToJsonString())) is { } why) throw new SettingsException($"Client {ClientId}: jwks: {why}");
         var defaults = new ClientMetadata { ClientName = ClientName };
         return defaults with
         {
@@ -111,7 +114,6 @@ public sealed record DeclaredClient
             DefaultMaxAge = DefaultMaxAge,
             RequireAuthTime = RequireAuthTime,
             RequirePushedAuthorizationRequests = RequirePushedAuthorizationRequests ? true : null,
-            Jwks = jwks,
             RequestObjectSigningAlg = RequestObjectSigningAlg,
             RequireSignedRequestObject = RequireSignedRequestObject ? true : null,
             OptionalScopes = optional,
@@ -125,6 +127,10 @@ public sealed record DeclaredClient
             AppendFragment = GrantsAppendFragment,
             DpopBoundAccessTokens = DpopBoundAccessTokens ? true : null,
             Resources = GrantsResources.Count > 0 ? new(GrantsResources.Distinct()) : null,
+            TokenEndpointAuthSigningAlg = TokenEndpointAuthSigningAlg,
+            Jwks = Jwks?.ToJsonString(),
+            JwksUri = JwksUri,
+            AssertionAudience = GrantsAssertionAudience == AssertionAudience.Issuer ? null : GrantsAssertionAudience,
         };
     }
 

@@ -18,10 +18,11 @@ public static class FirstStartFile
     /// The secret in a client's file, made at the first call. Written before it is registered, so that a crash in between leaves a
     /// secret that the next start registers, never one that nobody knows.
     /// </summary>
-    public static Secret MakeClientSecret(Settings settings, ClientId client)
+    /// <param name="bits">Of a new one.</param>
+    public static Secret MakeClientSecret(Settings settings, ClientId client, int bits = 256)
     {
         var file = ClientSecret(settings, client);
-        if (!File.Exists(file)) PrivateFile.WriteNew(file, Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32)));
+        if (!File.Exists(file)) PrivateFile.WriteNew(file, Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(bits / 8)));
         return new Secret(File.ReadAllText(file).Trim());
     }
 

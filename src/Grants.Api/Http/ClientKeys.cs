@@ -1,138 +1,114 @@
-using System.Buffers.Text;
-using System.Security.Cryptography;
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using System.Text;
-using System.Text.Json;
+using Grants.Api.Signing;
 using Grants.Domain.Clients;
+using Grants.Domain.Protocol;
 
 namespace Grants.Api.Http;
 
-/// <summary>A JWT that its client has signed. Nothing of what it says has been looked at.</summary>
-public sealed record ClientJwt(JsonElement Header, JsonElement Claims);
-
 /// <summary>
-/// The public keys in a client's registered <c>jwks</c> (RFC 7517 §5), and what they prove: that the client signed a JWT. Only the
-/// registered key counts, and it with the registered algorithm alone (RFC 8725 §3.1): what a header says of other keys is never read.
+/// The public keys of clients: those that they registered (<c>jwks</c>), and those that stand at their <c>jwks_uri</c>. The latter
+/// are kept as long as the site says, a minute at least and an hour at most, and asked for again when a key is missing, since a client
+/// may have rotated (OpenID Connect Core §10.1.1). A site is never asked more than once a minute, whatever anybody sends here: also
+/// not after a failure, and then what it said last counts on, for a day.
 /// </summary>
-public static class ClientKeys
+public sealed class ClientKeys(GuardedFetcher fetcher, TimeProvider clock, ILogger<ClientKeys> logger)
 {
-    private const int MaxKeys = 20;
-    private const int MinRsaBits = 2048;
-    private static readonly string[] PrivateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+    internal static readonly TimeSpan AskAgainAfter = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan KeptUnlessSaid = TimeSpan.FromMinutes(15);
+    private static readonly TimeSpan KeptAtMost = TimeSpan.FromHours(1);
+    private static readonly TimeSpan CountsWithoutNews = TimeSpan.FromDays(1);
+    private const int MaxSites = 2_000;
 
-    // Where a name stands twice, two readers may read two different things.
-    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false, MaxDepth = 16 };
+    private static readonly Action<ILogger, string, string, Exception?> NotFetched = LoggerMessage.Define<string, string>(LogLevel.Warning, new EventId(1, "ClientKeysNotFetched"),
+        "The keys at jwks_uri of client {Client} could not be had: {Reason}");
 
-    /// <summary>Why this text can't be registered as a client's keys, or null when it can. Keys of kinds that aren't served may stand among them.</summary>
-    public static string? WhyNot(string jwks)
+    private readonly ConditionalWeakTable<ClientMetadata, JwkSet> _registered = [];
+    private readonly ConcurrentDictionary<(ClientId, string), Site> _sites = new();
+
+    /// <summary>The keys that may have made a signature of this client's. Empty when there is none.</summary>
+    internal async Task<IReadOnlyList<Jwk>> FindAsync(Client client, string algorithm, string? kid, CancellationToken cancellation)
     {
-        if (Parse(Encoding.UTF8.GetBytes(jwks)) is not { } set || !set.TryGetProperty("keys", out var keys) || keys.ValueKind != JsonValueKind.Array)
-            return "it must be a JWK Set, an object with the member keys (RFC 7517 §5).";
-        if (keys.GetArrayLength() is 0 or > MaxKeys) return $"it must have 1 to {MaxKeys} keys.";
-        if (keys.EnumerateArray().Any(key => key.ValueKind != JsonValueKind.Object || Text(key, "kty") is null)) return "a key has no kty.";
-        if (keys.EnumerateArray().Any(key => Text(key, "kty") == "oct" || PrivateMembers.Any(member => key.TryGetProperty(member, out _))))
-            return "it holds a private or symmetric key. Register the public part alone, and make a new key: this one has been shown around.";
-        foreach (var key in keys.EnumerateArray().Where(key => SigningAlgorithm.Supported.Any(algorithm => Fits(key, algorithm))))
+        if (client.Metadata.Jwks is not null) return _registered.GetValue(client.Metadata, metadata => JwkSet.Parse(Encoding.UTF8.GetBytes(metadata.Jwks!)) ?? JwkSet.Empty).Find(algorithm, kid);
+        if (client.Metadata.JwksUri is not { } address) return [];
+        if (_sites.Count >= MaxSites) _sites.Clear();
+        var site = _sites.GetOrAdd((client.ClientId, address), _ => new Site());
+        Task asking;
+        lock (site.Turn)
         {
-            using var usable = Import(key);
-            if (usable is null) return $"a key can't be read, or is an RSA key of less than {MinRsaBits} bits.";
-        }
-
-        var kids = keys.EnumerateArray().Select(key => Text(key, "kid")).OfType<string>().ToList();
-        return kids.Distinct().Count() == kids.Count ? null : "two keys have the same kid.";
-    }
-
-    /// <summary>What the token says if the client signed it with this algorithm; else null.</summary>
-    /// <param name="jwks">The client's keys; null when it has none.</param>
-    public static ClientJwt? Verify(string? jwks, string algorithm, string token)
-    {
-        var parts = token.Split('.');
-        if (jwks is null || parts.Length != 3 || Decode(parts[0]) is not { } first || Decode(parts[1]) is not { } second || Decode(parts[2]) is not { } signature
-            || Parse(first) is not { } header || Parse(second) is not { } claims) return null;
-        // This server knows no extension that a header could demand (RFC 7515 §4.1.11).
-        if (Text(header, "alg") != algorithm || header.TryGetProperty("crit", out _)) return null;
-        using var key = Find(jwks, algorithm, Text(header, "kid"));
-        var signed = Encoding.ASCII.GetBytes($"{parts[0]}.{parts[1]}");
-        return key switch
-        {
-            ECDsa ec when ec.VerifyData(signed, signature, HashAlgorithmName.SHA256) => new ClientJwt(header, claims),
-            RSA rsa when rsa.VerifyData(signed, signature, HashAlgorithmName.SHA256, algorithm == SigningAlgorithm.PS256 ? RSASignaturePadding.Pss : RSASignaturePadding.Pkcs1) => new ClientJwt(header, claims),
-            _ => null,
-        };
-    }
-
-    /// <summary>A member that is text; null when it is absent or anything else.</summary>
-    public static string? Text(JsonElement json, string member) => json.TryGetProperty(member, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
-
-    /// <summary>The one key that is meant: where several could be, the header has to name it (OpenID Connect Core §10.1).</summary>
-    private static AsymmetricAlgorithm? Find(string jwks, string algorithm, string? kid)
-    {
-        var keys = Parse(Encoding.UTF8.GetBytes(jwks))?.GetProperty("keys").EnumerateArray().Where(key => Fits(key, algorithm) && (kid is null || Text(key, "kid") == kid)).ToList();
-        return keys is [var one] ? Import(one) : null;
-    }
-
-    /// <summary>A key of a kind that is served; null when it is no point of the curve, no modulus, or too short.</summary>
-    private static AsymmetricAlgorithm? Import(JsonElement key)
-    {
-        try
-        {
-            return Text(key, "kty") == "EC" ? EcOf(key) : RsaOf(key);
-        }
-        catch (Exception e) when (e is CryptographicException or ArgumentException)
-        {
-            return null;
-        }
-    }
-
-    private static bool Fits(JsonElement key, string algorithm) =>
-        (algorithm == SigningAlgorithm.ES256 ? Text(key, "kty") == "EC" && Text(key, "crv") == "P-256" : Text(key, "kty") == "RSA")
-        && (Text(key, "use") ?? "sig") == "sig" && (Text(key, "alg") ?? algorithm) == algorithm;
-
-    private static ECDsa? EcOf(JsonElement key) => Decode(Text(key, "x")) is { } x && Decode(Text(key, "y")) is { } y
-        ? ECDsa.Create(new ECParameters { Curve = ECCurve.NamedCurves.nistP256, Q = new ECPoint { X = x, Y = y } })
-        : null;
-
-    private static RSA? RsaOf(JsonElement key)
-    {
-        if (Decode(Text(key, "n")) is not { } n || Decode(Text(key, "e")) is not { } e) return null;
-        var rsa = RSA.Create(new RSAParameters { Modulus = n, Exponent = e });
-        if (rsa.KeySize >= MinRsaBits) return rsa;
-        rsa.Dispose();
-        return null;
-    }
-
-    private static byte[]? Decode(string? text) => text is not null && Base64Url.IsValid(text) ? Base64Url.DecodeFromChars(text) : null;
-
-    /// <summary>An object, or null when it is anything else.</summary>
-    private static JsonElement? Parse(byte[] json)
-    {
-        try
-        {
-            using var document = JsonDocument.Parse(json, Strict);
-            Read(document.RootElement);
-            return document.RootElement.ValueKind == JsonValueKind.Object ? document.RootElement.Clone() : null;
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
-        {
-            return null;
-        }
-    }
-
-    /// <summary>Reads every name and text once: bytes and escapes that stand for no character show only then.</summary>
-    private static void Read(JsonElement json)
-    {
-        if (json.ValueKind == JsonValueKind.String) _ = json.GetString();
-        if (json.ValueKind == JsonValueKind.Array)
-        {
-            foreach (var item in json.EnumerateArray()) Read(item);
-        }
-
-        if (json.ValueKind == JsonValueKind.Object)
-        {
-            foreach (var member in json.EnumerateObject())
+            var now = clock.GetUtcNow();
+            if (now < site.FreshUntil && site.Keys.Find(algorithm, kid) is { Count: > 0 } known) return known;
+            if (site.Asking is null)
             {
-                _ = member.Name;
-                Read(member.Value);
+                if (now - site.AskedAt < AskAgainAfter) return site.KeysAt(now).Find(algorithm, kid);
+                site.AskedAt = now;
+                // Nobody's request carries this one: whoever hangs up must not be able to spend the client's minute.
+                site.Asking = Task.Run(() => AskAsync(site, client.ClientId, address), CancellationToken.None);
+            }
+
+            asking = site.Asking;
+        }
+
+        await asking.WaitAsync(cancellation);
+        lock (site.Turn) return site.KeysAt(clock.GetUtcNow()).Find(algorithm, kid);
+    }
+
+    private async Task AskAsync(Site site, ClientId client, string address)
+    {
+        JwkSet? keys = null;
+        TimeSpan? maxAge = null;
+        try
+        {
+            var answer = await fetcher.GetAsync(address, "application/jwk-set+json, application/json", CancellationToken.None);
+            string? reason = null;
+            switch (answer)
+            {
+                case Fetched.Answer { Status: 200, ContentType: "application/json" or "application/jwk-set+json" } found:
+                    (keys, maxAge) = (JwkSet.Parse(found.Body), found.MaxAge);
+                    if (keys is null) reason = "no JWK Set";
+                    break;
+                case Fetched.Answer { Status: 200 }:
+                    reason = "its type is not application/jwk-set+json";
+                    break;
+                case Fetched.Answer(var status, _, _, _):
+                    reason = $"status {status}";
+                    break;
+                case Fetched.Failed(var why):
+                    reason = why;
+                    break;
+            }
+
+            if (reason is not null) NotFetched(logger, client.Value, reason, null);
+        }
+        finally
+        {
+            lock (site.Turn)
+            {
+                if (keys is not null)
+                {
+                    var now = clock.GetUtcNow();
+                    var keep = maxAge ?? KeptUnlessSaid;
+                    site.Keys = keys;
+                    site.FreshUntil = now + (keep < AskAgainAfter ? AskAgainAfter : keep > KeptAtMost ? KeptAtMost : keep);
+                    site.CountsUntil = now + CountsWithoutNews;
+                }
+
+                site.Asking = null;
             }
         }
+    }
+
+    /// <summary>What is known of one client's site. Everything under <see cref="Turn"/>.</summary>
+    private sealed class Site
+    {
+        public readonly Lock Turn = new();
+        public JwkSet Keys = JwkSet.Empty;
+        public DateTimeOffset AskedAt = DateTimeOffset.MinValue;
+        public DateTimeOffset FreshUntil = DateTimeOffset.MinValue;
+        public DateTimeOffset CountsUntil = DateTimeOffset.MinValue;
+        public Task? Asking;
+
+        public JwkSet KeysAt(DateTimeOffset now) => now < CountsUntil ? Keys : JwkSet.Empty;
     }
 }

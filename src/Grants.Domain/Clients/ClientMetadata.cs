@@ -65,9 +65,6 @@ public sealed record ClientMetadata
     /// <summary>It must push its authorization requests: RFC 9126 §6. Null, never false: older events don't have the member.</summary>
     public bool? RequirePushedAuthorizationRequests { get; init; }
 
-    /// <summary>Its public keys, a JWK Set as JSON (RFC 7517 §5); null when it has none.</summary>
-    public string? Jwks { get; init; }
-
     /// <summary>The one algorithm that its request objects are signed with: RFC 9101 §10.5. Null: it sends none.</summary>
     public string? RequestObjectSigningAlg { get; init; }
 
@@ -80,7 +77,22 @@ public sealed record ClientMetadata
     /// </summary>
     public bool? DpopBoundAccessTokens { get; init; }
 
+    /// <summary>The one algorithm of its client assertions, OpenID Connect Dynamic Registration §2. Null: each that its method allows.</summary>
+    public string? TokenEndpointAuthSigningAlg { get; init; }
+
+    /// <summary>Its public keys as a JWK Set in JSON (RFC 7517 §5). Never together with <see cref="JwksUri"/>.</summary>
+    public string? Jwks { get; init; }
+
+    /// <summary>Where its public keys are found.</summary>
+    public string? JwksUri { get; init; }
+
+    /// <summary>What the <c>aud</c> of its assertions may be, one of <see cref="AssertionAudience"/>. Null: the issuer and nothing else.</summary>
+    public string? AssertionAudience { get; init; }
+
     public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
+
+    /// <summary>Whether it shares a secret with the server, whatever way it is used.</summary>
+    public bool HasSecret => TokenEndpointAuthMethod is ClientAuthMethod.Basic or ClientAuthMethod.Post or ClientAuthMethod.SecretJwt;
 
     public bool IsNative => ApplicationType == "native";
 
@@ -121,8 +133,35 @@ public static class ClientAuthMethod
 {
     public const string Basic = "client_secret_basic";
     public const string Post = "client_secret_post";
+    public const string SecretJwt = "client_secret_jwt";
+    public const string PrivateKeyJwt = "private_key_jwt";
     public const string None = "none";
-    public static readonly ValueList<string> Supported = [Basic, Post, None];
+    public static readonly ValueList<string> Supported = [Basic, Post, SecretJwt, PrivateKeyJwt, None];
+}
+
+/// <summary>JWS algorithms of client assertions, RFC 7518 §3.1. <c>none</c> is not among them and never will be.</summary>
+public static class AssertionAlgorithm
+{
+    /// <summary>Those of <c>private_key_jwt</c>.</summary>
+    public static readonly ValueList<string> OfKeys = ["ES256", "PS256", "RS256"];
+
+    /// <summary>Those of <c>client_secret_jwt</c>.</summary>
+    public static readonly ValueList<string> OfSecrets = ["HS256", "HS384", "HS512"];
+
+    public static readonly ValueList<string> Supported = [.. OfKeys, .. OfSecrets];
+
+    /// <summary>The octets that a secret needs at least: as many as the hash has (RFC 7518 §3.2).</summary>
+    public static int SecretOctets(string? algorithm) => algorithm switch { "HS384" => 48, "HS512" => 64, _ => 32 };
+}
+
+/// <summary>Whom a client names as the audience of its assertions: <c>grants_assertion_audience</c>.</summary>
+public static class AssertionAudience
+{
+    /// <summary>The issuer identifier as one string: RFC 7523bis, OpenID Connect Core §9, FAPI 2.0 §5.3.2.1. The default.</summary>
+    public const string Issuer = "issuer";
+
+    /// <summary>Also the token endpoint or the endpoint that is called, alone or in a list: what RFC 7523 §3 and RFC 9126 §2 once let clients send.</summary>
+    public const string Endpoint = "endpoint";
 }
 
 /// <summary>How the authorization response travels: OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode, and signed in one JWT: JARM §2.3.</summary>

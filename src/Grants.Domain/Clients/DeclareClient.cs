@@ -13,8 +13,8 @@ public static class DeclareClient
     public static Decision<bool> Decide(Client? client, Request ask, DateTimeOffset now)
     {
         if (WhyNot(ask.Client, ask.Metadata) is { } fault) return new Refused<bool>(fault, []);
-        if (ask.Secret is not null && !ask.Metadata.IsConfidential)
-            return Protocol.Decide.Refuse<bool>(ErrorCode.InvalidClientMetadata, "A client that authenticates with none has no secret.");
+        if (ask.Secret is not null && !ask.Metadata.HasSecret)
+            return Protocol.Decide.Refuse<bool>(ErrorCode.InvalidClientMetadata, $"A client that authenticates with {ask.Metadata.TokenEndpointAuthMethod} has no secret.");
         if (client is { Status: ClientStatus.Deleted })
             return Protocol.Decide.Refuse<bool>(ErrorCode.InvalidClientMetadata, "This client was deleted; a deleted client's id is not used again.");
 
@@ -27,6 +27,11 @@ public static class DeclareClient
             // The file names the one secret that counts, so an older one ends with the same commit.
             foreach (var old in client?.Secrets ?? []) events.Add(new ClientEvent.SecretRetired(old.KeyId, now));
             events.Add(new ClientEvent.SecretAdded(secret, now));
+        }
+        else if (!ask.Metadata.HasSecret)
+        {
+            // Nothing may stay that it could fall back to.
+            foreach (var old in client?.Secrets ?? []) events.Add(new ClientEvent.SecretRetired(old.KeyId, now));
         }
 
         return Protocol.Decide.Accept(events.Count > 0, events.Select(e => new StreamEvent(ask.Stream, e)));
@@ -47,13 +52,15 @@ public static class DeclareClient
             return Metadata($"response_modes: {mode} is not supported.");
         if (!ClientAuthMethod.Supported.Contains(client.TokenEndpointAuthMethod))
             return Metadata($"token_endpoint_auth_method: {client.TokenEndpointAuthMethod} is not supported.");
+        if (WhyNotKeys(client) is { } keys)
+            return Metadata(keys);
         if (!SigningAlgorithm.Supported.Contains(client.IdTokenSignedResponseAlg))
             return Metadata($"id_token_signed_response_alg: {client.IdTokenSignedResponseAlg} is not supported.");
         if (client.AuthorizationSignedResponseAlg is { } responseAlg && !SigningAlgorithm.Supported.Contains(responseAlg))
             return Metadata($"authorization_signed_response_alg: {responseAlg} is not supported.");
         if (client.RequestObjectSigningAlg is { } requestAlg && !SigningAlgorithm.Supported.Contains(requestAlg))
             return Metadata($"request_object_signing_alg: {requestAlg} is not supported.");
-        if (client.RequestObjectSigningAlg is not null && client.Jwks is null)
+        if (client.RequestObjectSigningAlg is not null && client is { Jwks: null, JwksUri: null })
             return Metadata("request_object_signing_alg needs jwks.");
         if (client.RequireSignedRequestObject == true && client.RequestObjectSigningAlg is null)
             return Metadata("require_signed_request_object needs request_object_signing_alg.");
@@ -87,6 +94,34 @@ public static class DeclareClient
 
         return null;
     }
+
+    /// <summary>What is wrong with how it is to sign its assertions. Whether a key in <c>jwks</c> can be used is for whoever reads JSON to say.</summary>
+    private static string? WhyNotKeys(ClientMetadata client)
+    {
+        if (client is { Jwks: not null, JwksUri: not null })
+            return "jwks and jwks_uri must not be given together.";
+        if (client.TokenEndpointAuthMethod == ClientAuthMethod.PrivateKeyJwt && client is { Jwks: null, JwksUri: null })
+            return "private_key_jwt needs jwks or jwks_uri.";
+        if (client.JwksUri is { } uri && !IsKeySetAddress(uri))
+            return "jwks_uri must be an https address without user name and fragment, at most 2000 characters; http is fine only on loopback.";
+        if (client.TokenEndpointAuthSigningAlg is { } algorithm)
+        {
+            var allowed = client.TokenEndpointAuthMethod switch
+            {
+                ClientAuthMethod.PrivateKeyJwt => AssertionAlgorithm.OfKeys,
+                ClientAuthMethod.SecretJwt => AssertionAlgorithm.OfSecrets,
+                _ => [],
+            };
+            if (allowed.Count == 0) return "token_endpoint_auth_signing_alg needs private_key_jwt or client_secret_jwt.";
+            if (!allowed.Contains(algorithm)) return $"token_endpoint_auth_signing_alg: {algorithm} is not supported with {client.TokenEndpointAuthMethod}.";
+        }
+
+        return client.AssertionAudience is null or AssertionAudience.Issuer or AssertionAudience.Endpoint ? null : "grants_assertion_audience must be issuer or endpoint.";
+    }
+
+    private static bool IsKeySetAddress(string text) => text.Length <= 2000 && !text.Any(c => c is <= ' ' or > '~' or '\\') && !text.StartsWith('/')
+        && Uri.TryCreate(text, UriKind.Absolute, out var uri) && (uri.Scheme == "https" || (uri.Scheme == "http" && uri.IsLoopback))
+        && uri.UserInfo.Length == 0 && uri.Fragment.Length == 0;
 
     private static OAuthError Metadata(string description) => new(ErrorCode.InvalidClientMetadata, description);
 }

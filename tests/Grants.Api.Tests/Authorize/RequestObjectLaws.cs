@@ -3,9 +3,11 @@ using System.Text.Json.Nodes;
 using CsCheck;
 using Grants.Api.Authorize;
 using Grants.Api.Http;
+using Grants.Api.Signing;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
 using Grants.Testing;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Grants.Api.Tests.Authorize;
 
@@ -18,6 +20,7 @@ public sealed class RequestObjectLaws : IDisposable
     private readonly AppKey _key = new("ES256", "mine");
     private readonly AppKey _foreign = new("ES256", "mine");
     private readonly Noon _clock = new();
+    private readonly GuardedFetcher _fetcher = new(TestSettings.In(""));
 
     private sealed class Noon : TimeProvider
     {
@@ -28,6 +31,7 @@ public sealed class RequestObjectLaws : IDisposable
     {
         _key.Dispose();
         _foreign.Dispose();
+        _fetcher.Dispose();
     }
 
     /// <summary>One part of the frame as it may be, each with whether that is all right.</summary>
@@ -66,12 +70,12 @@ public sealed class RequestObjectLaws : IDisposable
 
     private static IEnumerable<T> Generated<T>(Gen<T> gen, uint cases) => Enumerable.Range(1, (int)cases).Select(number => gen.Generate(new PCG((uint)number, 20261123), null, out _));
 
-    private RequestObjects Objects => new(TestSettings.In(""), _clock);
+    private RequestObjects Objects => new(new ClientKeys(_fetcher, _clock, NullLogger<ClientKeys>.Instance), TestSettings.In(""), _clock);
 
     private Client Client => new(Guid.Empty, new ClientId(ClientName), new ClientMetadata { ClientName = "Signing", Jwks = _key.Jwks().ToJsonString(), RequestObjectSigningAlg = SigningAlgorithm.ES256 }, [], ClientStatus.Active, _clock.GetUtcNow());
 
     [Fact, Trait("Rule", "JAR-1"), Trait("Rule", "JAR-2"), Trait("Rule", "JAR-3"), Trait("Attack", "T8")]
-    public void An_object_is_taken_exactly_when_every_rule_holds_and_says_what_was_signed()
+    public async Task An_object_is_taken_exactly_when_every_rule_holds_and_says_what_was_signed()
     {
         var (objects, client, now) = (Objects, Client, _clock.GetUtcNow().ToUnixTimeSeconds());
         var (taken, refused) = (0, 0);
@@ -87,7 +91,7 @@ public sealed class RequestObjectLaws : IDisposable
 
             var inTime = one.Exp is null or > 0 && one.Nbf is null or (>= -3600 and <= 30) && one.Iat is null or <= 30 && !(one.Exp - one.Nbf > 3600);
             var good = one.Parts.All(part => part.Good) && inTime;
-            var (request, fault) = objects.Open((one.Parts[4].Value is null ? _key : _foreign).Sign(header, claims), client);
+            var (request, fault) = await objects.OpenAsync((one.Parts[4].Value is null ? _key : _foreign).Sign(header, claims), client, default);
 
             Assert.True(good == (request is not null), $"{header.ToJsonString()} {claims.ToJsonString()} {fault}");
             Assert.Equal(good, fault is null);
@@ -111,27 +115,27 @@ public sealed class RequestObjectLaws : IDisposable
     }
 
     [Fact, Trait("Rule", "JAR-2"), Trait("Attack", "T8")]
-    public void Whatever_is_changed_in_an_object_it_says_what_was_signed_or_nothing()
+    public async Task Whatever_is_changed_in_an_object_it_says_what_was_signed_or_nothing()
     {
         var (objects, client) = (Objects, Client);
         var now = _clock.GetUtcNow().ToUnixTimeSeconds();
         var good = _key.Sign(_key.Header(), new JsonObject { ["iss"] = ClientName, ["aud"] = Issuer, ["client_id"] = ClientName, ["exp"] = now + 60, ["scope"] = "openid" });
-        Assert.Equal("openid", objects.Open(good, client).Request!["scope"]);
+        Assert.Equal("openid", (await objects.OpenAsync(good, client, default)).Request!["scope"]);
         foreach (var (at, character) in Generated(Gen.Select(Gen.Int[0, good.Length - 1], Gen.Char.AlphaNumeric), 2000))
         {
             var changed = $"{good[..at]}{character}{good[(at + 1)..]}";
-            var (request, _) = objects.Open(changed, client);
+            var (request, _) = await objects.OpenAsync(changed, client, default);
             // The last character of a signature has bits that mean nothing.
             if (request is not null) Assert.True((changed == good || at == good.Length - 1) && request["scope"] == "openid", changed);
         }
     }
 
     [Fact, Trait("Rule", "JAR-2"), Trait("Attack", "P20")]
-    public void No_text_and_no_signed_bytes_make_it_throw()
+    public async Task No_text_and_no_signed_bytes_make_it_throw()
     {
         var (objects, client) = (Objects, Client);
-        foreach (var text in Generated(Gen.OneOf(Gen.String[0, 60], Gen.String[Gen.Char["eyJ.AZ09-_={}\"\0é"], 0, 60]), 2000)) Assert.Null(objects.Open(text, client).Request);
-        foreach (var bytes in Generated(Gen.OneOf(Gen.Byte.Array[0, 40], Gen.String[Gen.Char["{}[]\":,\\ud8019eE+-.nul"], 0, 40].Select(Encoding.UTF8.GetBytes)), 1000)) Assert.Null(objects.Open(_key.Sign(_key.Header().ToJsonString(), bytes), client).Request);
-        foreach (var text in Generated(Gen.String[Gen.Char["{}[]\":,keyst"], 0, 40], 1000)) Assert.NotNull(ClientKeys.WhyNot(text));
+        foreach (var text in Generated(Gen.OneOf(Gen.String[0, 60], Gen.String[Gen.Char["eyJ.AZ09-_={}\"\0é"], 0, 60]), 2000)) Assert.Null((await objects.OpenAsync(text, client, default)).Request);
+        foreach (var bytes in Generated(Gen.OneOf(Gen.Byte.Array[0, 40], Gen.String[Gen.Char["{}[]\":,\\ud8019eE+-.nul"], 0, 40].Select(Encoding.UTF8.GetBytes)), 1000)) Assert.Null((await objects.OpenAsync(_key.Sign(_key.Header().ToJsonString(), bytes), client, default)).Request);
+        foreach (var text in Generated(Gen.String[Gen.Char["{}[]\":,keyst"], 0, 40], 1000)) Assert.NotNull(JwkSet.WhyNotRegistrable(Encoding.UTF8.GetBytes(text)));
     }
 }

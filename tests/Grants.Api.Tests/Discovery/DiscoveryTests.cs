@@ -165,10 +165,10 @@ public sealed class DiscoveryTests(AppFixture app)
         var (none, _, _, _) = await app.ConnectAsync(TestClient.BrowserApp);
         var (other, _, _, _) = await app.ConnectAsync(new TestClient("query-only", null, "https://c.example/cb", "openid profile"));
         Assert.True(basic.Ok && post.Ok && none.Ok && other.Ok);
-        Assert.Equal(["client_secret_basic", "client_secret_post", "none"], List(metadata, "token_endpoint_auth_methods_supported").Order(StringComparer.Ordinal));
+        Assert.Equal(["client_secret_basic", "client_secret_jwt", "client_secret_post", "none", "private_key_jwt"], List(metadata, "token_endpoint_auth_methods_supported").Order(StringComparer.Ordinal)); // the two with JWTs below
         Assert.Equal(new[] { basic, post, other }.Select(tokens => (string)TokenAnswer.HeaderOf(tokens.IdToken)["alg"]!).Order(StringComparer.Ordinal), List(metadata, "id_token_signing_alg_values_supported").Order(StringComparer.Ordinal));
 
-        foreach (var (member, value) in ((string, string)[])[("token_endpoint_auth_method", "private_key_jwt"), ("token_endpoint_auth_method", "tls_client_auth"), ("id_token_signed_response_alg", "none"), ("id_token_signed_response_alg", "HS256"), ("response_modes", "web_message"), ("authorization_signed_response_alg", "none"), ("authorization_signed_response_alg", "HS256"), ("authorization_encrypted_response_alg", "RSA-OAEP-256"), ("grant_types", "implicit")])
+        foreach (var (member, value) in ((string, string)[])[("token_endpoint_auth_signing_alg", "none"), ("token_endpoint_auth_method", "tls_client_auth"), ("id_token_signed_response_alg", "none"), ("id_token_signed_response_alg", "HS256"), ("response_modes", "web_message"), ("authorization_signed_response_alg", "none"), ("authorization_signed_response_alg", "HS256"), ("authorization_encrypted_response_alg", "RSA-OAEP-256"), ("grant_types", "implicit")])
         {
             var client = new JsonObject { ["client_id"] = "unsupported", ["client_name"] = "Unsupported", ["redirect_uris"] = new JsonArray("https://u.example/cb"), ["scope"] = "openid" };
             client[member] = member is "response_modes" or "grant_types" ? new JsonArray(value) : value;
@@ -187,8 +187,34 @@ public sealed class DiscoveryTests(AppFixture app)
             Assert.Equal((method, List(metadata, "revocation_endpoint_auth_methods_supported").Contains(method)), (method, (await http.RevokeAsync(client, "nonsense")).Ok));
         }
 
-        Assert.Equal(2, List(metadata, "introspection_endpoint_auth_methods_supported").Count);
-        Assert.Equal(3, List(metadata, "revocation_endpoint_auth_methods_supported").Count);
+        Assert.Equal(4, List(metadata, "introspection_endpoint_auth_methods_supported").Count);
+        Assert.Equal(5, List(metadata, "revocation_endpoint_auth_methods_supported").Count);
+    }
+
+    [Fact, Trait("Rule", "MD-2"), Trait("Rule", "CA-11"), Trait("Rule", "CA-4"), Trait("Rule", "CA-5")]
+    public async Task Every_algorithm_of_client_assertions_that_is_named_works_at_each_endpoint_and_no_other()
+    {
+        var metadata = await MetadataAsync();
+        var secret = Witness.Saw("client secret", Journey.Random(43));
+        AssertionKey[] keys = [new("es", "ES256"), new("rs", "RS256"), new("ps", "PS256")];
+        JsonObject Client(string id, string method, string member, JsonNode value) => new() { ["client_id"] = id, ["client_name"] = id, ["grant_types"] = new JsonArray("client_credentials"), ["scope"] = "balances", ["token_endpoint_auth_method"] = method, [member] = value };
+        await app.DeclareAsync(new JsonObject { ["clients"] = new JsonArray(Client("by-key", "private_key_jwt", "jwks", AssertionKey.SetOf(keys)), Client("by-mac", "client_secret_jwt", "client_secret", secret)) });
+
+        using var http = app.NewClient();
+        foreach (var (endpoint, path) in ((string, string)[])[("token", "/token"), ("introspection", "/introspect"), ("revocation", "/revoke")])
+        {
+            var works = new List<string>();
+            Assert.Subset(List(metadata, $"{endpoint}_endpoint_auth_methods_supported").ToHashSet(), new HashSet<string> { "private_key_jwt", "client_secret_jwt" });
+            foreach (var algorithm in (string[])["none", "ES256", "ES384", "ES512", "RS256", "RS384", "PS256", "PS512", "EdDSA", "HS256", "HS384", "HS512"])
+            {
+                var assertion = keys.SingleOrDefault(key => key.Algorithm == algorithm) is { } own ? Assertion.By(own, Assertion.Claims("by-key", app.Clock.GetUtcNow()))
+                    : algorithm.StartsWith("HS", StringComparison.Ordinal) ? Assertion.By(secret, Assertion.Claims("by-mac", app.Clock.GetUtcNow()), algorithm)
+                    : Assertion.By(keys[algorithm[0] == 'E' ? 0 : 1], Assertion.Claims("by-key", app.Clock.GetUtcNow()), ("alg", algorithm));
+                if ((await http.PostAsync(path, assertion, ("grant_type", "client_credentials"), ("token", "nonsense"))).Ok) works.Add(algorithm);
+            }
+
+            Assert.Equal(works.Order(StringComparer.Ordinal), List(metadata, $"{endpoint}_endpoint_auth_signing_alg_values_supported").Order(StringComparer.Ordinal));
+        }
     }
 
     [Fact, Trait("Rule", "MD-2")]

@@ -93,6 +93,18 @@ public sealed class LimitTests(LimitedApp app) : IClassFixture<LimitedApp>
         Assert.True((await rightful.TokenAsync(TestClient.Report, ("grant_type", "client_credentials"))).Ok);
     }
 
+    [Fact, Trait("Attack", "K1"), Trait("Rule", "CA-5")]
+    public async Task A_wrong_assertion_counts_like_a_wrong_secret()
+    {
+        using var guesser = From("198.51.101.7");
+        Task<TokenAnswer> TryAsync() => guesser.PostAsync("/token", Assertion.By(Journey.Random(), Assertion.Claims("poster", app.Clock.GetUtcNow())), ("grant_type", "client_credentials"));
+        for (var i = 0; i < 5; i++) Assert.Equal(HttpStatusCode.Unauthorized, (await TryAsync()).Response.StatusCode);
+        var refused = await TryAsync();
+        Assert.Equal((HttpStatusCode.TooManyRequests, "temporarily_unavailable"), (refused.Response.StatusCode, refused.Error));
+        Assert.Equal(TimeSpan.FromMinutes(1), refused.Response.Headers.RetryAfter!.Delta);
+        Assert.Equal(HttpStatusCode.TooManyRequests, (await guesser.IntrospectAsync(TestClient.Poster, "any")).Response.StatusCode);
+    }
+
     private HttpClient From(string address)
     {
         var http = app.NewClient();

@@ -22,6 +22,8 @@ public sealed class DeclareClientTests
         Purposes = [new("balances", "To add up what you spend")],
     };
 
+    private static readonly ClientMetadata Signing = Sound with { TokenEndpointAuthMethod = ClientAuthMethod.PrivateKeyJwt, Jwks = """{"keys":[]}""" };
+
     private static Client? Fold(Client? client, Decision<bool> decision) =>
         decision.Events.Aggregate(client, (state, happened) => Client.Evolve(state, happened.Stream, (ClientEvent)happened.Event));
 
@@ -100,7 +102,22 @@ public sealed class DeclareClientTests
         { "the password grant", ErrorCode.InvalidClientMetadata, Sound with { GrantTypes = ["password"] } },
         { "a response mode that isn't served", ErrorCode.InvalidClientMetadata, Sound with { ResponseModes = ["smoke"] } },
         { "unsigned responses for an algorithm", ErrorCode.InvalidClientMetadata, Sound with { AuthorizationSignedResponseAlg = "none" } },
-        { "an authentication method that isn't served", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = "client_secret_jwt" } },
+        { "an authentication method that isn't served", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = "client_secret_digest" } },
+        { "a key to sign with but none that is known", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = ClientAuthMethod.PrivateKeyJwt } },
+        { "keys at two places", ErrorCode.InvalidClientMetadata, Signing with { JwksUri = "https://tally.example/jwks" } },
+        { "keys at two places without a use for them", ErrorCode.InvalidClientMetadata, Sound with { Jwks = "{}", JwksUri = "https://tally.example/jwks" } },
+        { "keys that travel in clear", ErrorCode.InvalidClientMetadata, Signing with { Jwks = null, JwksUri = "http://tally.example/jwks" } },
+        { "keys behind a user name", ErrorCode.InvalidClientMetadata, Signing with { Jwks = null, JwksUri = "https://me@tally.example/jwks" } },
+        { "keys at a fragment", ErrorCode.InvalidClientMetadata, Signing with { Jwks = null, JwksUri = "https://tally.example/jwks#one" } },
+        { "keys at a path alone", ErrorCode.InvalidClientMetadata, Signing with { Jwks = null, JwksUri = "/jwks" } },
+        { "keys in a file", ErrorCode.InvalidClientMetadata, Signing with { Jwks = null, JwksUri = "file:///etc/hostname" } },
+        { "keys at an address with a space", ErrorCode.InvalidClientMetadata, Signing with { Jwks = null, JwksUri = "https://tally.example/jw ks" } },
+        { "keys at an address without end", ErrorCode.InvalidClientMetadata, Signing with { Jwks = null, JwksUri = "https://tally.example/" + new string('x', 2000) } },
+        { "an HMAC with a public key", ErrorCode.InvalidClientMetadata, Signing with { TokenEndpointAuthSigningAlg = "HS256" } },
+        { "assertions signed with none", ErrorCode.InvalidClientMetadata, Signing with { TokenEndpointAuthSigningAlg = "none" } },
+        { "a signature with a secret", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = ClientAuthMethod.SecretJwt, TokenEndpointAuthSigningAlg = "ES256" } },
+        { "an algorithm for assertions that it doesn't make", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthSigningAlg = "ES256" } },
+        { "an unknown rule for audiences", ErrorCode.InvalidClientMetadata, Signing with { AssertionAudience = "any" } },
         { "alg none", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "none" } },
         { "an algorithm that isn't served", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "HS256" } },
         { "unsigned request objects", ErrorCode.InvalidClientMetadata, Sound with { RequestObjectSigningAlg = "none", Jwks = "{}" } },
@@ -132,10 +149,35 @@ public sealed class DeclareClientTests
     {
         foreach (var client in new[] { null, Registered() })
         {
-            var refused = Assert.IsType<Refused<bool>>(Declare(client, metadata, NewSecret));
+            var refused = Assert.IsType<Refused<bool>>(Declare(client, metadata, metadata.HasSecret ? NewSecret : null));
             Assert.True(code == refused.Error.Code, $"{fault}: {refused.Error}");
             Assert.Empty(refused.Events);
         }
+    }
+
+    [Fact, Trait("Rule", "CA-10")]
+    public void A_client_with_a_key_gets_no_secret() => Assert.Equal(ErrorCode.InvalidClientMetadata, Assert.IsType<Refused<bool>>(Declare(null, Signing, OldSecret)).Error.Code);
+
+    [Theory, Trait("Rule", "CA-10"), Trait("Attack", "K4")]
+    [InlineData(ClientAuthMethod.PrivateKeyJwt)]
+    [InlineData(ClientAuthMethod.None)]
+    public void A_client_that_needs_no_secret_any_more_keeps_none(string method)
+    {
+        var changed = Signing with { TokenEndpointAuthMethod = method };
+        var decision = Declare(Registered(OldSecret), changed);
+        Assert.Equal([new(Stream, new ClientEvent.MetadataReplaced(changed, Noon)), new(Stream, new ClientEvent.SecretRetired("old", Noon))], decision.Events);
+        Assert.Empty(Declare(Fold(Registered(OldSecret), decision), changed).Events);
+    }
+
+    [Fact, Trait("Rule", "CA-4"), Trait("Rule", "CA-5"), Trait("Rule", "CA-6")]
+    public void Clients_that_sign_are_registered()
+    {
+        foreach (var algorithm in (string?[])[null, "ES256", "PS256", "RS256"]) Assert.Null(DeclareClient.WhyNot(Tally, Signing with { TokenEndpointAuthSigningAlg = algorithm }));
+        foreach (var algorithm in (string?[])[null, "HS256", "HS384", "HS512"]) Assert.Null(DeclareClient.WhyNot(Tally, Sound with { TokenEndpointAuthMethod = ClientAuthMethod.SecretJwt, TokenEndpointAuthSigningAlg = algorithm }));
+        foreach (var address in (string[])["https://tally.example/jwks", "https://tally.example:8443/jwks?a=1", "http://localhost:5200/jwks", "http://127.0.0.1:5200/jwks"])
+            Assert.Null(DeclareClient.WhyNot(Tally, Signing with { Jwks = null, JwksUri = address }));
+        foreach (var audience in (string?[])[null, AssertionAudience.Issuer, AssertionAudience.Endpoint]) Assert.Null(DeclareClient.WhyNot(Tally, Signing with { AssertionAudience = audience }));
+        Assert.Null(DeclareClient.WhyNot(Tally, Signing with { GrantTypes = ["client_credentials"], RedirectUris = [] }));
     }
 
     [Fact]

@@ -77,7 +77,19 @@ internal static class Examples
         RequestObjectSigningAlg = SigningAlgorithm.PS256,
         RequireSignedRequestObject = true,
     };
+
     private static readonly ClientMetadata OnlyBound = Bare with { DpopBoundAccessTokens = true };
+
+    private static readonly ClientMetadata WithKeys = Bare with
+    {
+        ClientName = "Signer",
+        TokenEndpointAuthMethod = ClientAuthMethod.PrivateKeyJwt,
+        TokenEndpointAuthSigningAlg = "PS256",
+        Jwks = """{"keys":[{"kty":"EC","crv":"P-256","x":"eA","y":"eQ","kid":"one"}]}""",
+        AssertionAudience = AssertionAudience.Endpoint,
+    };
+
+    private static readonly ClientMetadata WithKeySite = WithKeys with { TokenEndpointAuthSigningAlg = null, Jwks = null, JwksUri = "https://signer.example/jwks", AssertionAudience = null };
 
     /// <summary>Each with what its golden is called besides its wire name; empty for the main one.</summary>
     public static IReadOnlyList<(string Variant, IDomainEvent Event)> All { get; } =
@@ -87,10 +99,14 @@ internal static class Examples
         ("resources", new ClientEvent.Registered(new("demo-bank"), ForResources, At)),
         ("requests", new ClientEvent.Registered(Tally, ForRequests, At)),
         ("bound", new ClientEvent.Registered(Tally, OnlyBound, At)),
+        ("keys", new ClientEvent.Registered(new("signer"), WithKeys, At)),
+        ("key_site", new ClientEvent.Registered(new("signer"), WithKeySite, At)),
         ("", new ClientEvent.MetadataReplaced(Full, At)),
         ("bare", new ClientEvent.MetadataReplaced(Bare, At)),
         ("resources", new ClientEvent.MetadataReplaced(ForResources, At)),
         ("bound", new ClientEvent.MetadataReplaced(OnlyBound, At)),
+        ("keys", new ClientEvent.MetadataReplaced(WithKeys, At)),
+        ("key_site", new ClientEvent.MetadataReplaced(WithKeySite, At)),
         ("", new ClientEvent.SecretAdded(new("2026-11", "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"), At)),
         ("", new ClientEvent.SecretRetired("2026-11", At)),
         ("", new ClientEvent.Suspended("abuse", At)),
