@@ -84,14 +84,16 @@ internal sealed class JwkSet
     public static JwkSet? Parse(byte[] json) =>
         KeysIn(json) is { } keys ? new JwkSet([.. keys.Select(Jwk.Parse).OfType<Jwk>()]) : null;
 
-    /// <summary>What a client can't be registered with; null when all is well.</summary>
-    public static string? WhyNotRegistrable(byte[] json)
+    /// <summary>Why a client can't be registered with it; null when all is well.</summary>
+    /// <param name="algorithms">Those that the client signs its assertions with; empty when it signs none, since keys have other uses, too.</param>
+    public static string? WhyNotRegistrable(byte[] json, IReadOnlyCollection<string> algorithms)
     {
         if (KeysIn(json) is not { } keys) return "It must be a JWK Set of at most 32 keys: { \"keys\": [ … ] } (RFC 7517 §5).";
         // A private key that was sent by mistake must not get as far as the log.
         if (keys.Any(key => key.Text("kty") == "oct" || Private.Any(key.Has))) return "It must hold public keys alone; this one has a private or a secret part. Make new keys: these are known now.";
         if (keys.Select(key => key.Text("kid")).OfType<string>().GroupBy(kid => kid, StringComparer.Ordinal).Any(same => same.Count() > 1)) return "Two keys have the same kid.";
-        return keys.Any(key => Jwk.Parse(key) is not null) ? null : "It has no key to verify signatures with: EC on P-256, or RSA of 2048 to 4096 bits.";
+        return algorithms.Count == 0 || keys.Select(Jwk.Parse).OfType<Jwk>().Any(key => algorithms.Any(key.Suits)) ? null
+            : $"It has no key to verify {string.Join(", ", algorithms)} with: EC on P-256 for ES256, RSA of 2048 to 4096 bits for the others.";
     }
 
     /// <summary>

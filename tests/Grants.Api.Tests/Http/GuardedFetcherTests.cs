@@ -2,6 +2,9 @@ using System.Net;
 using System.Net.Sockets;
 using Grants.Api.Http;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.FileProviders;
+using Microsoft.Extensions.Hosting;
 
 namespace Grants.Api.Tests.Http;
 
@@ -284,6 +287,40 @@ public sealed class GuardedFetcherTests
         using var fetcher = new GuardedFetcher([site.Origin], Patience);
         using var cancel = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => fetcher.GetAsync(site.Origin, "*/*", cancel.Token));
+    }
+
+    [Theory, Trait("Attack", "P1")]
+    [InlineData("https://keys.internal.example:9443", false, "https://keys.internal.example:9443")]
+    [InlineData("https://10.1.2.3/", false, "https://10.1.2.3")]
+    [InlineData("http://127.0.0.1:9000", true, "http://127.0.0.1:9000")]
+    [InlineData("http://localhost:9000/", true, "http://localhost:9000")]
+    [InlineData("http://127.0.0.1:9000", false, null)]
+    [InlineData("http://keys.example", true, null)]
+    [InlineData("http://10.1.2.3", true, null)]
+    [InlineData("https://keys.example/jwks", true, null)]
+    [InlineData("https://keys.example/?a=1", true, null)]
+    [InlineData("https://keys.example/#a", true, null)]
+    [InlineData("https://me@keys.example", true, null)]
+    [InlineData("ftp://keys.example", true, null)]
+    [InlineData("keys.example", true, null)]
+    [InlineData("*", true, null)]
+    public void An_exception_is_a_whole_origin_and_http_only_a_developers_own(string origin, bool development, string? allowed)
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection([new("Grants:Issuer", "https://grants.example"), new("Grants:OutgoingHttp:Allow:0", origin)]).Build();
+        Settings Read() => Settings.From(configuration, new Somewhere(development ? "Development" : "Production"), command: false);
+        if (allowed is not null) Assert.Equal([allowed], Read().OutgoingHttpAllow);
+        else Assert.Contains("Grants__OutgoingHttp__Allow", Assert.Throws<SettingsException>(Read).Message, StringComparison.Ordinal);
+    }
+
+    private sealed class Somewhere(string name) : IHostEnvironment
+    {
+        public string EnvironmentName { get; set; } = name;
+
+        public string ApplicationName { get; set; } = "grants";
+
+        public string ContentRootPath { get; set; } = "";
+
+        public IFileProvider ContentRootFileProvider { get; set; } = new NullFileProvider();
     }
 
     private static Task<IPAddress[]> Resolve(string host, CancellationToken cancellation) => Task.FromResult<IPAddress[]>(host.TrimEnd('.').ToLowerInvariant() switch

@@ -35,7 +35,7 @@ public sealed class JwsTests
     [Fact, Trait("Attack", "T8"), Trait("Attack", "P1")]
     public void No_key_set_makes_the_parser_throw() => Always(Bytes, json =>
     {
-        JwkSet.WhyNotRegistrable(json);
+        JwkSet.WhyNotRegistrable(json, ["ES256"]);
         JwkSet.Parse(json)?.Find("ES256", null);
     });
 
@@ -75,6 +75,19 @@ public sealed class JwsTests
         Assert.True(Jwk.Parse(JsonMembers.Parse(Encoding.UTF8.GetBytes(rsa.ToJsonString()))!) is { } both && both.Suits("RS256") && both.Suits("PS256") && !both.Suits("ES256") && !both.Suits("HS256") && !both.Suits("none"));
         rsa["alg"] = "PS256";
         Assert.True(Jwk.Parse(JsonMembers.Parse(Encoding.UTF8.GetBytes(rsa.ToJsonString()))!) is { } one && one.Suits("PS256") && !one.Suits("RS256"));
+    }
+
+    [Fact, Trait("Rule", "CA-5")]
+    public void A_key_set_is_registrable_when_it_has_a_key_for_what_the_client_does()
+    {
+        string? WhyNot(string[] algorithms, params AssertionKey[] keys) => JwkSet.WhyNotRegistrable(Encoding.UTF8.GetBytes(AssertionKey.SetOf(keys).ToJsonString()), algorithms);
+        Assert.Null(WhyNot(["ES256", "RS256"], Key));
+        Assert.Contains("RS256", WhyNot(["RS256"], Key), StringComparison.Ordinal);
+        Assert.Null(WhyNot(["PS256"], Key, AssertingApp.Rsa));
+        Assert.Null(WhyNot([]));
+        Assert.Contains("same kid", WhyNot([], Key, new AssertionKey("one")), StringComparison.Ordinal);
+        Assert.Contains("32 keys", WhyNot([], [.. Enumerable.Repeat(Key, 33)]), StringComparison.Ordinal);
+        Assert.Null(JwkSet.Parse(Encoding.UTF8.GetBytes(AssertionKey.SetOf([.. Enumerable.Repeat(Key, 33)]).ToJsonString())));
     }
 
     private static void Read(string text)

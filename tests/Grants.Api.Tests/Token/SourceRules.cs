@@ -16,7 +16,7 @@ public sealed partial class SourceRules
             file => Assert.DoesNotMatch(VariableTimeComparison(), WithoutComments(file.Text)));
 
         // Each place where a credential is compared, and that it is compared so.
-        Assert.All((string[])["src/Grants.Domain/Protocol/Secret.cs", "src/Grants.Domain/Protocol/CodeChallenge.cs", "src/Grants.Api/Keys/SealedHandles.cs", "src/Grants.Api/Authorize/AuthorizationFlow.cs"],
+        Assert.All((string[])["src/Grants.Domain/Protocol/Secret.cs", "src/Grants.Domain/Protocol/CodeChallenge.cs", "src/Grants.Api/Keys/SealedHandles.cs", "src/Grants.Api/Authorize/AuthorizationFlow.cs", "src/Grants.Api/Http/ClientAssertion.cs"],
             path => Assert.Contains("CryptographicOperations.FixedTimeEquals(", Sources.Single(file => file.Path == path).Text, StringComparison.Ordinal));
     }
 
