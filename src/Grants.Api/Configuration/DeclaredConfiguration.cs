@@ -96,8 +96,13 @@ public sealed record DeclaredClient
         if (!ScopeSet.TryParse(Scope, out var scope) || !ScopeSet.TryParse(GrantsOptionalScopes, out var optional))
             throw new SettingsException($"Client {ClientId}: scope has a character that is not allowed.");
         if (ResponseTypes.Any(type => type != "code")) throw new SettingsException($"Client {ClientId}: the only response_type is code.");
-        IReadOnlyCollection<string> signs = TokenEndpointAuthMethod != ClientAuthMethod.PrivateKeyJwt ? [] : TokenEndpointAuthSigningAlg is { } only ? [only] : AssertionAlgorithm.OfKeys;
-        if (Jwks is not null && JwkSet.WhyNotRegistrable(Encoding.UTF8.GetBytes(Jwks.ToJsonString()), signs) is { } why) throw new SettingsException($"Client {ClientId}: jwks: {why}");
+        // A set without a key for what the client signs would be found out only when somebody is refused.
+        IReadOnlyCollection<string> assertions = TokenEndpointAuthMethod != ClientAuthMethod.PrivateKeyJwt ? [] : TokenEndpointAuthSigningAlg is { } only ? [only] : AssertionAlgorithm.OfKeys;
+        foreach (var signs in (IReadOnlyCollection<string>[])[assertions, RequestObjectSigningAlg is { } request ? [request] : []])
+        {
+            if (Jwks is not null && JwkSet.WhyNotRegistrable(Encoding.UTF8.GetBytes(Jwks.ToJsonString()), signs) is { } why) throw new SettingsException($"Client {ClientId}: jwks: {why}");
+        }
+
         var defaults = new ClientMetadata { ClientName = ClientName };
         return defaults with
         {

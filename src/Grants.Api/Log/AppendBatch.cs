@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Grants.Domain.Authorizations;
 using Grants.Domain.Protocol;
 using Grants.Projections;
 using JasperFx.Events;
@@ -22,6 +23,17 @@ public sealed record Append(Cause Cause, string Because, DateTimeOffset At, IRea
 {
     /// <summary>The ids that the events will have, for each of <see cref="Writes"/>.</summary>
     internal IReadOnlyList<Guid[]> Ids { get; } = [.. Writes.Select(write => write.Events.Select(_ => Guid.CreateVersion7(At)).ToArray())];
+
+    /// <summary>What led to one of the events: what follows the arrival of a request in the same commit comes of that arrival.</summary>
+    internal string BecauseOf(int write, int number)
+    {
+        for (var before = 0; before < number; before++)
+        {
+            if (Writes[write].Events[before] is AuthorizationEvent.Requested) return Ids[write][before].ToString();
+        }
+
+        return Because;
+    }
 }
 
 /// <summary>
@@ -74,7 +86,7 @@ internal sealed class AppendBatch(IDocumentStore store)
                     (eItem[e], eId[e], eStream[e], eVersion[e]) = (i, item.Ids[k][j], write.Stream, write.Expected + j + 1);
                     (type[e], dotnet[e]) = _names.Of(write.Events[j]);
                     body[e] = _serializer.ToJson(write.Events[j]);
-                    (at[e], correlation[e], causation[e], headers[e], actor[e]) = (item.At.UtcDateTime, item.Cause.Request, item.Because, marks, item.Cause.Actor);
+                    (at[e], correlation[e], causation[e], headers[e], actor[e]) = (item.At.UtcDateTime, item.Cause.Request, item.BecauseOf(k, j), marks, item.Cause.ActorOf(write.Events[j]));
                 }
             }
         }

@@ -1,3 +1,4 @@
+using Grants.Domain.Authorizations;
 using Grants.Domain.Protocol;
 using Grants.Projections;
 
@@ -19,6 +20,9 @@ public sealed record Cause(string Actor, string Request, string Command, ClientI
         if (Origin is { } origin) yield return (EventMetadata.Origin, origin.Value);
         if (Network is { } network) yield return (EventMetadata.Network, network);
     }
+
+    /// <summary>An authorization request is its client's, whoever's browser brings it. Everything else is the actor's own.</summary>
+    internal string ActorOf(IDomainEvent happened) => happened is AuthorizationEvent.Requested && Client is { } client ? ByClient(client) : Actor;
 
     public static string Person(SubjectId subject) => $"person:{subject}";
 

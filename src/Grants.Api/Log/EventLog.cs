@@ -170,9 +170,11 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     {
         session.QueueOperation(new SqlOperation($"select {GrantsStore.Schema}.expect_versions(?, ?)",
             (append.Writes.Select(write => write.Stream).ToArray(), NpgsqlDbType.Uuid), (append.Writes.Select(write => write.Expected).ToArray(), NpgsqlDbType.Bigint)));
-        foreach (var (write, ids) in append.Writes.Zip(append.Ids).Where(entry => entry.First.Events.Count > 0))
+        for (var i = 0; i < append.Writes.Count; i++)
         {
-            var marked = write.Events.Select(object (e, number) => Mark(session.Events.BuildEvent(e), append, ids[number])).ToArray();
+            var (place, write) = (i, append.Writes[i]);
+            if (write.Events.Count == 0) continue;
+            var marked = write.Events.Select(object (e, number) => Mark(session.Events.BuildEvent(e), append, place, number)).ToArray();
             if (write.Expected > 0) session.Events.Append(write.Stream, marked);
             else session.Events.StartStream(EventNames.StreamOf(write.Events[0]), write.Stream, marked);
         }
@@ -190,13 +192,13 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
         }
     }
 
-    private static IEvent Mark(IEvent e, Append append, Guid id)
+    private static IEvent Mark(IEvent e, Append append, int write, int number)
     {
-        e.Id = id;
+        e.Id = append.Ids[write][number];
         e.Timestamp = append.At;
-        e.UserName = append.Cause.Actor;
+        e.UserName = append.Cause.ActorOf(append.Writes[write].Events[number]);
         e.CorrelationId = append.Cause.Request;
-        e.CausationId = append.Because;
+        e.CausationId = append.BecauseOf(write, number);
         foreach (var (name, value) in append.Cause.Headers()) e.SetHeader(name, value);
         return e;
     }

@@ -60,11 +60,30 @@ internal sealed class JsonMembers
         if (json is null || !System.Text.Unicode.Utf8.IsValid(json)) return null;
         try
         {
-            return Of(JsonElement.Parse(json, Options));
+            var element = JsonElement.Parse(json, Options);
+            Read(element);
+            return Of(element);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
         {
             return null; // not UTF-8, half a surrogate pair in a name, and the like
+        }
+    }
+
+    /// <summary>Reads every name and text once: escapes that stand for no character show only then.</summary>
+    private static void Read(JsonElement json)
+    {
+        if (json.ValueKind == JsonValueKind.String) _ = json.GetString();
+        if (json.ValueKind == JsonValueKind.Array)
+        {
+            foreach (var item in json.EnumerateArray()) Read(item);
+        }
+
+        if (json.ValueKind != JsonValueKind.Object) return;
+        foreach (var member in json.EnumerateObject())
+        {
+            _ = member.Name;
+            Read(member.Value);
         }
     }
 

@@ -65,6 +65,15 @@ public sealed record ClientMetadata
     /// <summary>It must push its authorization requests: RFC 9126 §6. Null, never false: older events don't have the member.</summary>
     public bool? RequirePushedAuthorizationRequests { get; init; }
 
+    /// <summary>The one algorithm of its client assertions, OpenID Connect Dynamic Registration §2. Null: each that its method allows.</summary>
+    public string? TokenEndpointAuthSigningAlg { get; init; }
+
+    /// <summary>Its public keys as a JWK Set in JSON (RFC 7517 §5). Never together with <see cref="JwksUri"/>.</summary>
+    public string? Jwks { get; init; }
+
+    /// <summary>Where its public keys are found.</summary>
+    public string? JwksUri { get; init; }
+
     /// <summary>The one algorithm that its request objects are signed with: RFC 9101 §10.5. Null: it sends none.</summary>
     public string? RequestObjectSigningAlg { get; init; }
 
@@ -76,15 +85,6 @@ public sealed record ClientMetadata
     /// one or not: older events don't have the member.
     /// </summary>
     public bool? DpopBoundAccessTokens { get; init; }
-
-    /// <summary>The one algorithm of its client assertions, OpenID Connect Dynamic Registration §2. Null: each that its method allows.</summary>
-    public string? TokenEndpointAuthSigningAlg { get; init; }
-
-    /// <summary>Its public keys as a JWK Set in JSON (RFC 7517 §5). Never together with <see cref="JwksUri"/>.</summary>
-    public string? Jwks { get; init; }
-
-    /// <summary>Where its public keys are found.</summary>
-    public string? JwksUri { get; init; }
 
     /// <summary>What the <c>aud</c> of its assertions may be, one of <see cref="AssertionAudience"/>. Null: the issuer and nothing else.</summary>
     public string? AssertionAudience { get; init; }

@@ -403,7 +403,7 @@ public sealed class RequestObjectTests(AppFixture app) : IDisposable
             "private" => new JsonArray(With(jwk, "d", "AAAA")),
             "symmetric" => new JsonArray(new JsonObject { ["kty"] = "oct", ["k"] = "AAAA" }),
             "none" => new JsonArray(),
-            "too many" => new JsonArray([.. Enumerable.Range(0, 21).Select(number => With(Key.PublicJwk(), "kid", $"key-{number}"))]),
+            "too many" => new JsonArray([.. Enumerable.Range(0, 33).Select(number => With(Key.PublicJwk(), "kid", $"key-{number}"))]),
             "no list" => jwk,
             "no kty" => new JsonArray(new JsonObject { ["crv"] = "P-256" }),
             "kid twice" => new JsonArray(jwk, _foreign.PublicJwk()),

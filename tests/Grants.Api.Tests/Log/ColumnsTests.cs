@@ -133,7 +133,7 @@ public sealed class ColumnsTests(AppFixture app) : IClassFixture<AppFixture>
         var marked = events.Select(object (happened) =>
         {
             var e = session.Events.BuildEvent(happened);
-            (e.Timestamp, e.UserName, e.CorrelationId, e.CausationId) = (At, cause.Actor, cause.Request, "the cause");
+            (e.Timestamp, e.UserName, e.CorrelationId, e.CausationId) = (At, cause.ActorOf(happened), cause.Request, "the cause");
             if (cause.Client is { } client) e.SetHeader(EventMetadata.Client, client.Value);
             if (cause.Session is { } id) e.SetHeader(EventMetadata.Session, id.ToString("N"));
             if (cause.Origin is { } origin) e.SetHeader(EventMetadata.Origin, origin.Value);
