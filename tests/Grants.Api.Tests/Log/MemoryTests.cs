@@ -86,10 +86,11 @@ public sealed class MemoryTests(TwoNodes nodes) : IClassFixture<TwoNodes>
         // On the other node the app is removed and allowed again: another grant, of which this node knows nothing.
         await nodes.Second.AppendAsync(new StreamEvent(tokens.Streams().Grant!.Value, new GrantEvent.Revoked(EndedBy.Person, "removed", nodes.Second.Clock.GetUtcNow())));
         (await visitor.GetAsync(silently.Address)).TellsTheApp("consent_required", silently);
+        using var http = nodes.First.NewClient();
+        Assert.Equal("invalid_grant", (await http.RefreshAsync(TestClient.Tally, tokens.RefreshToken)).Error); // now this node has seen the end
         await nodes.Second.ConnectAsync(TestClient.Tally, TestConfiguration.Lin);
         var answered = await visitor.SendOnceAsync(new HttpRequestMessage(HttpMethod.Get, silently.Address));
         Assert.True(answered.Answer.ContainsKey("code"), answered.Location);
-        using var http = nodes.First.NewClient();
         Assert.Equal(HttpStatusCode.OK, (await http.RedeemAsync(silently, answered.Answer["code"])).Response.StatusCode);
     }
 
