@@ -23,14 +23,20 @@ internal static class TestServer
         AppDomain.CurrentDomain.ProcessExit += (_, _) =>
         {
             NpgsqlConnection.ClearAllPools();
+            // The runner ends a process that takes some seconds to exit and calls the run failed; removing dozens of databases
+            // can take longer than that, so the shell does it, which sees its input close.
+            if (undertaker is not null)
+            {
+                undertaker.StandardInput.Close();
+                return;
+            }
             postgres.Dispose();
             Remove(folder);
-            undertaker?.Dispose();
         };
         return postgres.ConnectionString;
     }
 
-    /// <summary>A shell that outlives a killed test process, sees its input close, and cleans up in its place.</summary>
+    /// <summary>A shell that outlives the test process, killed or not, sees its input close, and cleans up.</summary>
     private static Process? Undertaker(string folder)
     {
         if (OperatingSystem.IsWindows()) return null;

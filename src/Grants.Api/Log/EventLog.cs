@@ -124,7 +124,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
 
     /// <summary>
     /// One attempt by what this node remembers, which spares the reading. It counts only if something is written, because then the commit
-    /// compares the version of every stream that the decision saw; a refusal is always decided again by what the database says.
+    /// compares the version of every stream that the decision saw; one that writes nothing is taken again by what the database says.
     /// </summary>
     private async Task<Decision<T>?> CommitByMemoryAsync<T>(Cause cause, Guess guess, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf,
         bool caused, Guid? begins, CancellationToken cancellation)
@@ -132,7 +132,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
         if (loader.Remembered(guess.Streams, begins) is not { } read || guess.Holds?.Invoke(read) == false) return null;
         var now = clock.GetUtcNow();
         var decision = decide(read, now);
-        if (decision.Events.Count == 0 || decision is Refused<T>) return null;
+        if (decision.Events.Count == 0) return null;
         if (Benchmark.StoresNothing) return decision;
         var append = AppendOf(sessionOf is null ? cause : cause with { Session = sessionOf(read) ?? cause.Session }, read, caused ? read.LastEvent : null, decision.Events, now);
         if (HasInlineView(append)) return null;
