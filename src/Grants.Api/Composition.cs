@@ -106,6 +106,7 @@ public static class Composition
         .AddSingleton<PasswordSignIn>()
         .AddSingleton<SignInHandling>()
         .AddSingleton<ConsentHandling>()
+        .AddSingleton<RepeatedChallenges>()
         .AddSingleton<TokenGrants>()
         .AddSingleton<UserInfoAnswers>()
         .AddSingleton<IntrospectionAnswers>()

@@ -23,7 +23,8 @@ public abstract record AuthorizeRequest
     public sealed record RedirectError(Client Client, RedirectUri RedirectUri, string ResponseMode, string? State, bool PromptNone, OAuthError Error) : AuthorizeRequest;
 
     /// <param name="IdTokenHint">As sent; <see cref="RequestReader"/> verifies it.</param>
-    public sealed record Valid(Client Client, AuthorizationRequest Request, PrivateParameters Private, string? IdTokenHint) : AuthorizeRequest;
+    /// <param name="Subject">The <c>sub</c> that the <c>claims</c> parameter wants, as sent.</param>
+    public sealed record Valid(Client Client, AuthorizationRequest Request, PrivateParameters Private, string? IdTokenHint, string? Subject = null) : AuthorizeRequest;
 
     /// <summary>Parses in the order that protocol and safety want: client, redirect URI, response mode, and then all else.</summary>
     /// <param name="client">The client that <c>client_id</c> names, if there is one.</param>
@@ -75,6 +76,14 @@ public abstract record AuthorizeRequest
         if (scopes.Count == 0) scopes = metadata.NeededOf(metadata.Scope).Except([StandardScopes.OfflineAccess]);
         if (scopes.Count == 0) return Error(ErrorCode.InvalidScope, "scope is missing.");
         if (!scopes.IsSubsetOf(metadata.Scope) || scopes.Any(scope => !catalogue.Knows(scope))) return Error(ErrorCode.InvalidScope, "The client may not ask for this scope.");
+
+        ClaimsParameter? claims = null;
+        if (parameters["claims"] is { } claimsText && scopes.Contains(StandardScopes.OpenId))
+        {
+            if ((claims = ClaimsParameter.Parse(claimsText)) is null) return Error(ErrorCode.InvalidRequest, "claims is not of the form of OpenID Connect Core section 5.5.");
+            scopes = scopes.Union(ScopeSet.Of(claims.Scopes.Where(scope => metadata.Scope.Contains(scope) && catalogue.Knows(scope))));
+        }
+
         // OpenID Connect Core §11: ignored where no refresh token could come of it.
         if (!metadata.GrantTypes.Contains(GrantType.RefreshToken)) scopes = scopes.Except([StandardScopes.OfflineAccess]);
 
@@ -101,8 +110,8 @@ public abstract record AuthorizeRequest
         }
 
         return new Valid(client,
-            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt),
-            new PrivateParameters(state, parameters["nonce"], parameters["login_hint"]), parameters["id_token_hint"]);
+            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt, claims is { InIdToken: { Count: > 0 } names } ? names : null),
+            new PrivateParameters(state, parameters["nonce"], parameters["login_hint"]), parameters["id_token_hint"], claims?.Subject);
     }
 
     private static ShowPage Page(string code, string description, string? received) => new(new OAuthError(code, description), received);

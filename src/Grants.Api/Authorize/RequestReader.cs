@@ -32,11 +32,26 @@ public sealed class RequestReader(RequestObjects objects, Lookups lookups, Token
         var mustPush = settings.RequirePushedAuthorizationRequests || client?.Metadata.RequirePushedAuthorizationRequests == true;
         var mustSign = settings.RequireSignedRequestObject || client?.Metadata.RequireSignedRequestObject == true;
         var read = AuthorizeRequest.Parse(parameters, client, await lookups.CatalogueAsync(cancellation), mustPush && !pushed ? MustBePushed : mustSign && !signed ? MustBeSigned : null);
-        if (read is not AuthorizeRequest.Valid { IdTokenHint: { } hint } valid) return read;
+        if (read is not AuthorizeRequest.Valid valid || (valid.IdTokenHint ?? valid.Subject) is null) return read;
         var request = valid.Request;
-        return await signer.ReadIdTokenHintAsync(hint, cancellation) is { } known
-            ? valid with { Request = request with { HintedSubject = known.Subject } }
-            : new AuthorizeRequest.RedirectError(valid.Client, request.RedirectUri, request.ResponseMode, valid.Private.State, request.Prompts(PromptValue.None), new OAuthError(ErrorCode.InvalidRequest, "id_token_hint is not an id_token of this server."));
+        AuthorizeRequest.RedirectError Error(string code, string description) =>
+            new(valid.Client, request.RedirectUri, request.ResponseMode, valid.Private.State, request.Prompts(PromptValue.None), new OAuthError(code, description));
+
+        SubjectId? hinted = null;
+        if (valid.IdTokenHint is { } hint)
+        {
+            if (await signer.ReadIdTokenHintAsync(hint, cancellation) is not { } known) return Error(ErrorCode.InvalidRequest, "id_token_hint is not an id_token of this server.");
+            hinted = known.Subject;
+        }
+
+        if (valid.Subject is { } wanted)
+        {
+            // A sub that nobody has, or another one than the hint's: no sign-in could ever answer.
+            if (!SubjectId.TryParse(wanted, out var subject) || (hinted is { } other && other != subject)) return Error(ErrorCode.LoginRequired, "The person that claims asks for can't be signed in.");
+            hinted = subject;
+        }
+
+        return valid with { Request = request with { HintedSubject = hinted } };
     }
 
     /// <summary>The request as an event keeps it, with what is private sealed.</summary>

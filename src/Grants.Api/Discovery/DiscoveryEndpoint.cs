@@ -90,7 +90,7 @@ public sealed class PublicDocuments(Settings settings)
             ["acr_values_supported"] = List([Authentication.PasswordAcr]),
             ["claims_supported"] = List(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
                 .. StandardClaims.ByScope.Where(entry => scopes.Contains(entry.Key)).SelectMany(entry => entry.Value)]),
-            ["claims_parameter_supported"] = false,
+            ["claims_parameter_supported"] = true,
             ["request_parameter_supported"] = true,
             ["request_uri_parameter_supported"] = false,
             ["request_object_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),

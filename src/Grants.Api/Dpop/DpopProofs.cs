@@ -56,9 +56,8 @@ public sealed class DpopProofs(Settings settings, KeyVault vault, UsedIds used, 
         if (!IsSame(proof.Uri, settings.Url(http.Request.Path.ToUriComponent()))) return Invalid("htu of the DPoP proof is not the address of this request.");
         if (accessToken is not null && proof.AccessTokenHash != HashOf(accessToken)) return Invalid("ath of the DPoP proof is not that of the access token.");
 
-        var seconds = now.ToUnixTimeMilliseconds() / 1000.0;
-        if (proof.IssuedAt > seconds + MaxAhead.TotalSeconds || proof.IssuedAt < seconds - MaxAge.TotalSeconds) return Invalid("iat of the DPoP proof is too far from now.");
-        if (proof.NotBefore > seconds + MaxAhead.TotalSeconds || proof.ExpiresAt <= seconds) return Invalid("The DPoP proof is not valid now.");
+        if (proof.IssuedAt > now + MaxAhead || proof.IssuedAt < now - MaxAge) return Invalid("iat of the DPoP proof is too far from now.");
+        if (proof.NotBefore > now + MaxAhead || proof.ExpiresAt <= now) return Invalid("The DPoP proof is not valid now.");
         // Nonces are no secrets: who asks gets one.
         if (nonces is not null && !Array.Exists(nonces, nonce => nonce == proof.Nonce))
             return new DpopCheck(null, new OAuthError(ErrorCode.UseDpopNonce, "Put the nonce of the DPoP-Nonce header into the DPoP proof."));

@@ -54,9 +54,9 @@ public sealed class Parameters
         {
             return new Parameters(await request.ReadFormAsync(cancellation));
         }
-        catch (InvalidDataException)
+        catch (Exception e) when (e is InvalidDataException or NotSupportedException)
         {
-            return null; // more fields, or longer names, than the limits of Program.cs let pass
+            return null; // more fields, or longer names, than the limits of Program.cs let pass; or an encoding that .NET refuses (UTF-7)
         }
     }
 

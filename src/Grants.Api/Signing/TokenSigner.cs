@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Grants.Domain.Claims;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -25,7 +26,8 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     private static readonly JsonWebTokenHandler Handler = new() { SetDefaultTimesOnTokenCreation = false, MapInboundClaims = false };
 
     /// <param name="nonce">That of the authorization request, for the first id_token alone.</param>
-    public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, CancellationToken cancellation)
+    /// <param name="asked">Claims of the person that the request wanted in it, OpenID Connect Core §5.5.</param>
+    public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, JsonObject? asked, CancellationToken cancellation)
     {
         var accessKey = await ring.ActiveAsync(SigningAlgorithm.ES256, cancellation);
         var accessToken = Handler.CreateToken(new SecurityTokenDescriptor
@@ -40,6 +42,7 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
         {
             var idKey = await ring.ActiveAsync(client.Metadata.IdTokenSignedResponseAlg, cancellation);
             var claims = TokenClaims.OfIdToken(tokens, settings.Issuer, nonce);
+            foreach (var (name, value) in asked ?? []) claims.TryAdd(name, JsonSerializer.SerializeToElement(value));
             // OpenID Connect Core §3.1.3.6: the left half of the hash that the id_token's own algorithm uses, here SHA-256.
             claims["at_hash"] = Base64UrlEncoder.Encode(SHA256.HashData(Encoding.ASCII.GetBytes(accessToken)).AsSpan(0, 16).ToArray());
             idToken = Handler.CreateToken(new SecurityTokenDescriptor { Claims = claims, SigningCredentials = idKey.Credentials });

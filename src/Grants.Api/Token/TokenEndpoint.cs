@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Grants.Api.Authorize;
 using Grants.Api.Dpop;
@@ -8,8 +9,10 @@ using Grants.Api.Log;
 using Grants.Api.Signing;
 using Grants.Domain.AccessGrants;
 using Grants.Domain.Authorizations;
+using Grants.Domain.Claims;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
+using Grants.Domain.Subjects;
 using Grants.Domain.TokenFamilies;
 using Wolverine.Http;
 
@@ -40,7 +43,7 @@ public static class TokenEndpoint
 /// One method per grant type: which streams, which decision. The DPoP proof is checked when the handle is known to be ours: before that,
 /// nobody may cause a query.
 /// </summary>
-public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, DpopProofs proofs, Causes causes, Settings settings, TimeProvider clock)
+public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, DpopProofs proofs, RepeatedChallenges challenges, Causes causes, Settings settings, TimeProvider clock)
 {
     private static readonly OAuthError UnknownCode = new(ErrorCode.InvalidGrant, "The code is unknown.");
     private static readonly OAuthError UnknownToken = new(ErrorCode.InvalidGrant, "The refresh token is unknown.");
@@ -52,12 +55,17 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(code.Grant, http.RequestAborted);
-        Authorization? authorization = null;
+        (Authorization? authorization, Subject? subject) = (null, null);
         var decision = await log.Commit(await CauseOf(http, client, owner), [code.Authorization, code.Grant, code.Family],
-            (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), GrantOf(streams, code.Grant, owner), streams.Family(code.Family),
-                new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt), now),
+            (streams, now) =>
+            {
+                (authorization, subject) = (streams.Authorization(code.Authorization), owner is { } person ? streams.Subject(person.Value) : null);
+                return RedeemCode.Decide(authorization, GrantOf(streams, code.Grant, owner), streams.Family(code.Family),
+                    new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt), now);
+            },
             http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner), begins: code.Family);
-        return await Answer(http, client, decision, authorization);
+        if (decision is Accepted<IssuedTokens>) challenges.Redeemed(client.ClientId, authorization!.Request.Challenge);
+        return await Answer(http, client, decision, authorization, subject);
     }
 
     public async Task<IResult> RefreshAsync(HttpContext http, Client client, TokenRequest.RefreshToken ask)
@@ -71,7 +79,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
             (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), GrantOf(streams, token.Grant, owner),
                 new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer, jkt), now),
             http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session, reliesOn: ReliedOn(client, owner));
-        return await Answer(http, client, decision, null);
+        return await Answer(http, client, decision);
     }
 
     public async Task<IResult> IssueAsync(HttpContext http, Client client, TokenRequest.ClientCredentials ask)
@@ -82,7 +90,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         var family = Guid.CreateVersion7(clock.GetUtcNow());
         var decision = await log.Commit(await CauseOf(http, client, null), [],
             (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer, jkt), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
-        return await Answer(http, client, decision, null);
+        return await Answer(http, client, decision);
     }
 
     /// <summary>
@@ -103,7 +111,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         subject: client.Metadata.IsConfidential ? null : owner);
 
     /// <summary>Runs after the commit and only then signs: nothing leaves that the log doesn't know (L1).</summary>
-    private async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization)
+    private async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization = null, Subject? subject = null)
     {
         switch (decision)
         {
@@ -113,7 +121,10 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
                 var nonce = tokens.IdToken is not null && authorization?.Request.Private is { } text && await personal.OpenAsync(text, http.RequestAborted) is { } json
                     ? JsonSerializer.Deserialize<PrivateParameters>(json)!.Nonce
                     : null;
-                var signed = await signer.SignAsync(tokens, client, nonce, http.RequestAborted);
+                var asked = tokens.IdToken is not null && authorization?.Request.IdTokenClaims is { } names && subject is not null && await personal.OpenAsync(subject.Claims, http.RequestAborted) is { } known
+                    ? TokenClaims.OfPerson(JsonNode.Parse(known)!.AsObject(), tokens.AccessToken.Scopes, names)
+                    : null;
+                var signed = await signer.SignAsync(tokens, client, nonce, asked, http.RequestAborted);
                 var refresh = tokens is { RefreshGeneration: { } generation, Facts.Grant: { } grant } ? handles.Seal(new RefreshHandle(tokens.Family, grant, generation)) : null;
                 return new TokenResponse(signed, refresh);
             default:

@@ -60,22 +60,31 @@ public static class TokenClaims
     /// <summary>What userinfo tells, OpenID Connect Core §5.3 and §5.4: always <c>sub</c>, and of the rest what the scopes cover.</summary>
     public static JsonObject OfUserInfo(SubjectId subject, JsonObject known, ScopeSet scopes)
     {
-        var answer = new JsonObject { ["sub"] = subject.ToString() };
-        foreach (var scope in StandardClaims.ByScope.Keys.Where(scopes.Contains))
+        var answer = OfPerson(known, scopes);
+        answer.Insert(0, "sub", subject.ToString());
+        return answer;
+    }
+
+    /// <summary>What is known of a person, as far as the scopes cover it.</summary>
+    /// <param name="names">Only these; null means all.</param>
+    public static JsonObject OfPerson(JsonObject known, ScopeSet scopes, ValueList<string>? names = null)
+    {
+        var told = new JsonObject();
+        foreach (var claim in StandardClaims.ByScope.Where(scope => scopes.Contains(scope.Key)).SelectMany(scope => scope.Value).Where(claim => names?.Contains(claim) != false))
         {
-            foreach (var claim in StandardClaims.ByScope[scope])
-            {
-                if (known[claim] is { } value && value.GetValueKind() is not JsonValueKind.Null) answer[claim] = value.DeepClone();
-            }
+            if (known[claim] is { } value && value.GetValueKind() is not JsonValueKind.Null) told[claim] = value.DeepClone();
         }
 
-        return answer;
+        return told;
     }
 }
 
 /// <summary>OpenID Connect Core §5.1 and §5.4.</summary>
 public static class StandardClaims
 {
+    /// <summary>The scope that a claim belongs to; null for one that no scope holds.</summary>
+    public static string? ScopeOf(string claim) => ByScope.FirstOrDefault(scope => scope.Value.Contains(claim)).Key;
+
     public static readonly IReadOnlyDictionary<string, ValueList<string>> ByScope = new Dictionary<string, ValueList<string>>
     {
         ["profile"] = ["name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at"],

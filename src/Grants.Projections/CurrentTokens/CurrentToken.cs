@@ -24,6 +24,15 @@ public sealed record CurrentToken(Guid Family, int Number, string Kind, string C
     public bool IsLive => State == Live;
 }
 
+/// <summary>Which live rows a page of events needs.</summary>
+/// <param name="Renewed">Families of which the refresh token's row is enough.</param>
+/// <param name="Ended">Families that are ended as a whole: all their live rows.</param>
+/// <param name="EndedGrants">Grants of which all live rows are needed.</param>
+public sealed record TouchedTokens(Guid[] Renewed, Guid[] Ended, Guid[] EndedGrants)
+{
+    public bool IsEmpty => Renewed.Length + Ended.Length + EndedGrants.Length == 0;
+}
+
 /// <summary>How one access token ended. Counts only for a row that is live: what has ended stays as it ended.</summary>
 public sealed record TokenEnd(Guid Family, int Number, string State, DateTimeOffset At, string? By, string? Why, long Position);
 
@@ -35,19 +44,19 @@ public static class CurrentTokenRows
         [.. EventNames.TypesOf<TokenFamilyEvent>().Except([typeof(TokenFamilyEvent.IdTokenIssued), typeof(TokenFamilyEvent.RefreshTokenReplayed)]), typeof(GrantEvent.Revoked), typeof(GrantEvent.Expired)];
 
     /// <summary>
-    /// The rows that the fold has to see: the live ones of these families and grants. Not those of a family that begins in the page,
-    /// since it has none yet, nor those of one of which only single access tokens end, since that can be said without them. So the
-    /// two events of most tokens, the issue and the end, read nothing.
+    /// The rows that the fold has to see. Not those of a family that begins in the page, since it has none yet, nor those of one of
+    /// which only single access tokens end, since that can be said without them: the two events of most tokens, the issue and the end,
+    /// read nothing. A renewal needs the refresh token's row alone, however many access tokens the family has had (L8).
     /// </summary>
-    public static (Guid[] Families, Guid[] Grants) Touched(IReadOnlyList<IEvent> page)
+    public static TouchedTokens Touched(IReadOnlyList<IEvent> page)
     {
         var begun = page.Where(e => e.Version == 1).Select(e => e.StreamId).ToHashSet();
-        return
-        (
-            [.. page.Where(e => e.Data is TokenFamilyEvent and not (TokenFamilyEvent.AccessTokenExpired or TokenFamilyEvent.AccessTokensExpired or TokenFamilyEvent.AccessTokenRevoked)
-                && !begun.Contains(e.StreamId)).Select(e => e.StreamId).Distinct()],
-            [.. page.Where(e => e.Data is GrantEvent.Revoked or GrantEvent.Expired).Select(e => e.StreamId).Distinct()]
-        );
+        return new(
+            Streams(e => e is TokenFamilyEvent.AccessTokenIssued or TokenFamilyEvent.RefreshTokenIssued or TokenFamilyEvent.RefreshTokenRotated or TokenFamilyEvent.Expired),
+            Streams(e => e is TokenFamilyEvent.Revoked),
+            Streams(e => e is GrantEvent.Revoked or GrantEvent.Expired));
+
+        Guid[] Streams(Func<object, bool> which) => [.. page.Where(e => which(e.Data) && (e.Data is GrantEvent || !begun.Contains(e.StreamId))).Select(e => e.StreamId).Distinct()];
     }
 
     /// <summary>Rows to write as they are, and the ends of tokens whose rows were not read.</summary>

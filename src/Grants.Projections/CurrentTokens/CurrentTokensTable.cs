@@ -36,10 +36,9 @@ public sealed class CurrentTokensTable : ProjectionBase, IProjection
 
     public async Task ApplyAsync(IDocumentOperations operations, IReadOnlyList<IEvent> events, CancellationToken cancellation)
     {
-        var (families, grants) = CurrentTokenRows.Touched(events);
-        // Only what is live can still change, so a long family costs no more than a short one.
-        var before = families.Length + grants.Length == 0 ? []
-            : await Rows.ReadAsync(operations, "state = 'live' and (family = any($1) or grant_id = any($2))", cancellation, families, grants);
+        var touched = CurrentTokenRows.Touched(events);
+        var before = touched.IsEmpty ? []
+            : await Rows.ReadAsync(operations, "state = 'live' and ((family = any($1) and number = 0) or family = any($2) or grant_id = any($3))", cancellation, touched.Renewed, touched.Ended, touched.EndedGrants);
         var (rows, ends) = CurrentTokenRows.Apply(before, events);
         if (rows.Count > 0) operations.QueueOperation(Rows.Upsert(rows));
         if (ends.Count > 0) operations.QueueOperation(End(ends));

@@ -28,7 +28,7 @@ public sealed class AuthorizationRequestTests(AppFixture app)
         });
     }
 
-    [Theory, Trait("Rule", "AZ-2"), Trait("Attack", "R1"), Trait("Attack", "R2")]
+    [Theory, Trait("Rule", "AZ-2"), Trait("Attack", "R1"), Trait("Attack", "R2"), Trait("Rule", "20-3")]
     [InlineData("https://c.example/cb/")]
     [InlineData("https://c.example/CB")]
     [InlineData("https://C.example/cb")]
@@ -110,7 +110,7 @@ public sealed class AuthorizationRequestTests(AppFixture app)
         else page.StaysHere();
     }
 
-    [Theory, Trait("Rule", "AZ-3")]
+    [Theory, Trait("Rule", "AZ-3"), Trait("Rule", "20-1"), Trait("Rule", "AZ-23")]
     [InlineData(null, "invalid_request")]
     [InlineData("", "invalid_request")]
     [InlineData("token", "unsupported_response_type")]
@@ -169,7 +169,7 @@ public sealed class AuthorizationRequestTests(AppFixture app)
         Assert.Equal(state, error.Answer["state"]);
     }
 
-    [Theory, Trait("Rule", "AZ-7")]
+    [Theory, Trait("Rule", "AZ-7"), Trait("Rule", "20-4")]
     [InlineData(null, "S256")]
     [InlineData("", "S256")]
     [InlineData("good", null)]
@@ -183,7 +183,7 @@ public sealed class AuthorizationRequestTests(AppFixture app)
     public Task Every_client_needs_a_well_formed_S256_challenge(string? challenge, string? method) => Refused("invalid_request",
         ("code_challenge", challenge switch { "good" => Journey.Challenge(Journey.Random()), "long" => new string('a', 129), _ => challenge }), ("code_challenge_method", method));
 
-    [Fact, Trait("Rule", "AZ-7")]
+    [Fact, Trait("Rule", "AZ-7"), Trait("Rule", "20-6")]
     public async Task A_public_client_needs_a_challenge_too()
     {
         var asked = Journey.Ask(TestClient.BrowserApp, ("code_challenge", null), ("code_challenge_method", null));
@@ -234,6 +234,14 @@ public sealed class AuthorizationRequestTests(AppFixture app)
         var page = await app.NewVisitor().GetAsync(Journey.Ask(TestClient.Tally, ("ui_locales", "xx-Nowhere tlh"), ("claims_locales", "zz"), ("display", "hologram"), ("acr_values", "urn:none"), ("login_hint", hint), ("who_knows", "1")).Address);
         Assert.True(page.IsAt("/signin/"), page.Heading);
         Assert.Contains($"value=\"{hint}\"", page.Body, StringComparison.Ordinal);
+    }
+
+    [Fact, Trait("Rule", "23-4"), Trait("Rule", "AZ-5")]
+    public async Task A_request_that_names_no_scope_is_for_all_that_the_app_can_not_do_without()
+    {
+        using var http = app.NewClient();
+        var asked = Journey.Ask(TestClient.Tally, ("scope", null));
+        Assert.Equal("balances email openid profile", string.Join(' ', (await http.RedeemAsync(asked, (await app.NewVisitor().AllowAsync(asked)).Answer["code"])).Scope.Split(' ').Order()));
     }
 
     [Fact, Trait("Rule", "G-3")]
@@ -383,7 +391,7 @@ public sealed class AuthorizationRequestTests(AppFixture app)
         });
     }
 
-    [Fact, Trait("Rule", "G-6")]
+    [Fact, Trait("Rule", "G-6"), Trait("Rule", "20-10")]
     public async Task No_script_of_another_origin_may_read_the_authorization_endpoint()
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, Journey.Ask(TestClient.Tally).Address);

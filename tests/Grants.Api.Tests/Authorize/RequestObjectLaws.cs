@@ -4,6 +4,7 @@ using CsCheck;
 using Grants.Api.Authorize;
 using Grants.Api.Http;
 using Grants.Api.Signing;
+using Grants.Api.Tests.Http;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
 using Grants.Testing;
@@ -68,8 +69,6 @@ public sealed class RequestObjectLaws : IDisposable
     private static readonly Gen<Case> Cases = Gen.Select(Gen.Select(Typ, Alg, Kid, Crit, Signer), Gen.Select(Iss, Aud, Id, Sub, Nested), Gen.Select(Offset, Offset, Offset), Parameters,
         (header, claims, times, parameters) => new Case([header.Item1, header.Item2, header.Item3, header.Item4, header.Item5, claims.Item1, claims.Item2, claims.Item3, claims.Item4, claims.Item5], times.Item1, times.Item2, times.Item3, parameters));
 
-    private static IEnumerable<T> Generated<T>(Gen<T> gen, uint cases) => Enumerable.Range(1, (int)cases).Select(number => gen.Generate(new PCG((uint)number, 20261123), null, out _));
-
     private RequestObjects Objects => new(new ClientKeys(_fetcher, _clock, NullLogger<ClientKeys>.Instance), TestSettings.In(""), _clock);
 
     private Client Client => new(Guid.Empty, new ClientId(ClientName), new ClientMetadata { ClientName = "Signing", Jwks = _key.Jwks().ToJsonString(), RequestObjectSigningAlg = SigningAlgorithm.ES256 }, [], ClientStatus.Active, _clock.GetUtcNow());
@@ -79,7 +78,7 @@ public sealed class RequestObjectLaws : IDisposable
     {
         var (objects, client, now) = (Objects, Client, _clock.GetUtcNow().ToUnixTimeSeconds());
         var (taken, refused) = (0, 0);
-        foreach (var one in Generated(Cases, 4000))
+        foreach (var one in Cases.Cases(4000))
         {
             JsonObject header = Object(((string[])["typ", "alg", "kid", "crit"]).Zip(one.Parts));
             JsonObject claims = Object(((string[])["iss", "aud", "client_id", "sub", "request"]).Zip(one.Parts[5..]));
@@ -121,12 +120,11 @@ public sealed class RequestObjectLaws : IDisposable
         var now = _clock.GetUtcNow().ToUnixTimeSeconds();
         var good = _key.Sign(_key.Header(), new JsonObject { ["iss"] = ClientName, ["aud"] = Issuer, ["client_id"] = ClientName, ["exp"] = now + 60, ["scope"] = "openid" });
         Assert.Equal("openid", (await objects.OpenAsync(good, client, default)).Request!["scope"]);
-        foreach (var (at, character) in Generated(Gen.Select(Gen.Int[0, good.Length - 1], Gen.Char.AlphaNumeric), 2000))
+        foreach (var (at, character) in Gen.Select(Gen.Int[0, good.Length - 1], Gen.Char.AlphaNumeric).Cases(2000))
         {
             var changed = $"{good[..at]}{character}{good[(at + 1)..]}";
             var (request, _) = await objects.OpenAsync(changed, client, default);
-            // The last character of a signature has bits that mean nothing.
-            if (request is not null) Assert.True((changed == good || at == good.Length - 1) && request["scope"] == "openid", changed);
+            if (request is not null) Assert.True(changed == good && request["scope"] == "openid", changed);
         }
     }
 
@@ -134,8 +132,8 @@ public sealed class RequestObjectLaws : IDisposable
     public async Task No_text_and_no_signed_bytes_make_it_throw()
     {
         var (objects, client) = (Objects, Client);
-        foreach (var text in Generated(Gen.OneOf(Gen.String[0, 60], Gen.String[Gen.Char["eyJ.AZ09-_={}\"\0é"], 0, 60]), 2000)) Assert.Null((await objects.OpenAsync(text, client, default)).Request);
-        foreach (var bytes in Generated(Gen.OneOf(Gen.Byte.Array[0, 40], Gen.String[Gen.Char["{}[]\":,\\ud8019eE+-.nul"], 0, 40].Select(Encoding.UTF8.GetBytes)), 1000)) Assert.Null((await objects.OpenAsync(_key.Sign(_key.Header().ToJsonString(), bytes), client, default)).Request);
-        foreach (var text in Generated(Gen.String[Gen.Char["{}[]\":,keyst"], 0, 40], 1000)) Assert.NotNull(JwkSet.WhyNotRegistrable(Encoding.UTF8.GetBytes(text), SigningAlgorithm.Supported));
+        foreach (var text in Gen.OneOf(Gen.String[0, 60], Gen.String[Gen.Char["eyJ.AZ09-_={}\"\0é"], 0, 60]).Cases(Generated.Many)) Assert.Null((await objects.OpenAsync(text, client, default)).Request);
+        foreach (var bytes in Gen.OneOf(Gen.Byte.Array[0, 40], Gen.String[Gen.Char["{}[]\":,\\ud8019eE+-.nul"], 0, 40].Select(Encoding.UTF8.GetBytes)).Cases(1000)) Assert.Null((await objects.OpenAsync(_key.Sign(_key.Header().ToJsonString(), bytes), client, default)).Request);
+        foreach (var text in Gen.String[Gen.Char["{}[]\":,keyst"], 0, 40].Cases(1000)) Assert.NotNull(JwkSet.WhyNotRegistrable(Encoding.UTF8.GetBytes(text), SigningAlgorithm.Supported));
     }
 }

@@ -223,7 +223,7 @@ public sealed class RequestObjectTests(AppFixture app) : IDisposable
         { "typ at+jwt", false }, { "typ client-authentication+jwt", false }, { "typ dpop+jwt", false }, { "typ logout+jwt", false }, { "typ ", false }, { "typ 5", false },
     };
 
-    [Theory, Trait("Rule", "JAR-1"), Trait("Rule", "JAR-3"), Trait("Attack", "T20")]
+    [Theory, Trait("Rule", "JAR-1"), Trait("Rule", "JAR-3"), Trait("Attack", "T20"), Trait("Attack", "P10")]
     [MemberData(nameof(Frames))]
     public async Task The_frame_of_an_object_is_this_clients_for_this_server_now_and_for_this_purpose(string how, bool accepted)
     {

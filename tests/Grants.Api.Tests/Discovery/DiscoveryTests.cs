@@ -24,7 +24,7 @@ public sealed class DiscoveryTests(AppFixture app)
         { "/account/apps/00000000000000000000000000000001", "GET" }, { "/account/apps/00000000000000000000000000000001/remove", "GET POST" }, { "/", "GET" }, { "/grants.css", "GET" }, { "/icon.svg", "GET" },
     };
 
-    [Theory, Trait("Rule", "G-2"), Trait("Attack", "P20")]
+    [Theory, Trait("Rule", "G-2"), Trait("Attack", "P20"), Trait("Rule", "23-6")]
     [MemberData(nameof(Routes))]
     public async Task Another_method_is_answered_with_405_and_the_methods_that_work(string path, string allowed)
     {
@@ -229,7 +229,7 @@ public sealed class DiscoveryTests(AppFixture app)
         Assert.All(info.Select(claim => claim.Key), claim => Assert.Contains(claim, named));
     }
 
-    [Fact, Trait("Rule", "MD-3"), Trait("Law", "L4")]
+    [Fact, Trait("Rule", "MD-3"), Trait("Law", "L4"), Trait("Rule", "23-1")]
     public async Task The_key_set_holds_public_parts_alone_and_the_next_key_ahead_of_its_use()
     {
         await app.AppendsNothingAsync(async () =>
@@ -286,7 +286,7 @@ public sealed class DiscoveryTests(AppFixture app)
         });
     }
 
-    [Fact, Trait("Attack", "P2"), Trait("Rule", "MD-2")]
+    [Fact, Trait("Attack", "P2"), Trait("Rule", "MD-2"), Trait("Rule", "23-5")]
     public async Task Forwarded_headers_and_a_forged_port_change_nothing_that_is_said()
     {
         var plain = (await app.NewVisitor().GetAsync(Documents[0])).Body;

@@ -2,8 +2,9 @@ using System.Text;
 using System.Text.Json.Nodes;
 using CsCheck;
 using Grants.Api.Dpop;
+using Grants.Api.Signing;
+using Grants.Api.Tests.Http;
 using Grants.Testing;
-using Microsoft.AspNetCore.WebUtilities;
 
 namespace Grants.Api.Tests.Dpop;
 
@@ -12,12 +13,12 @@ public sealed class DpopProofTests
 {
     private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
 
-    [Fact, Trait("Rule", "DP-1")]
+    [Fact, Trait("Rule", "DP-1"), Trait("Rule", "22-2"), Trait("Rule", "22-3")]
     public void The_vectors_of_the_specification_are_met()
     {
         Assert.Equal("fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo", DpopProofs.HashOf("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"));
-        Assert.Equal("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", DpopProof.ThumbprintOfPoint(
-            WebEncoders.Base64UrlDecode("l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs"), WebEncoders.Base64UrlDecode("9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA")).Value);
+        using var key = Jwk.Parse(JsonMembers.Parse("""{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA","kid":"any"}"""u8.ToArray())!);
+        Assert.Equal("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", key!.Thumbprint.Value);
     }
 
     [Theory, Trait("Rule", "DP-1"), Trait("Rule", "DP-3")]
@@ -27,11 +28,11 @@ public sealed class DpopProofTests
     public void A_proof_is_read_as_it_was_made(string algorithm)
     {
         using var key = new DpopKey(algorithm);
-        var proof = DpopProof.Read(key.Prove(HttpMethod.Post, "/token", Noon, "a-nonce", "an-access-token", (_, claims) => (claims["jti"], claims["nbf"], claims["exp"]) = ("one", 1.5, 2e12)), out _);
+        var proof = DpopProof.Read(key.Prove(HttpMethod.Post, "/token", Noon, "a-nonce", "an-access-token", (_, claims) => (claims["jti"], claims["nbf"], claims["exp"]) = ("one", 1.5, 2e9)), out _);
         Assert.NotNull(proof);
         Assert.Equal(key.Thumbprint, proof.Key.Value);
         Assert.Equal(("one", "POST", TestConfiguration.Issuer + "/token", "a-nonce"), (proof.Id, proof.Method, proof.Uri, proof.Nonce));
-        Assert.Equal((Noon.ToUnixTimeSeconds(), 1.5, 2e12), ((long)proof.IssuedAt, proof.NotBefore, proof.ExpiresAt));
+        Assert.Equal((Noon, DateTimeOffset.UnixEpoch.AddSeconds(1.5), DateTimeOffset.UnixEpoch.AddSeconds(2e9)), (proof.IssuedAt, proof.NotBefore, proof.ExpiresAt));
         Assert.Equal(DpopProofs.HashOf("an-access-token"), proof.AccessTokenHash);
     }
 
@@ -88,13 +89,12 @@ public sealed class DpopProofTests
             Gen.Select(Gen.String, json, (header, claims) => key.Sign(header, claims)),
             Gen.Select(Gen.Int[0, good.Length - 1], odd, (at, c) => c == good[at] ? "" : good[..at] + c + good[(at + 1)..]),
             Gen.Int[0, good.Length - 1].Select(length => good[..length]));
-        for (uint number = 1; number <= 5000; number++)
+        strangers.Always(text =>
         {
-            var text = strangers.Generate(new PCG(number, 20261123), null, out _);
-            Assert.True(DpopProof.Read(text, out var fault) is null, $"Case {number} was taken for a proof: {text}");
+            Assert.True(DpopProof.Read(text, out var fault) is null, "It was taken for a proof.");
             Assert.All(fault, c => Assert.True(c is >= ' ' and <= '~' and not '"' and not '\\'));
             DpopProofs.IsSame(text, "http://localhost:5100/token");
-        }
+        });
 
         Assert.Null(DpopProof.Read(new string('.', 100_000), out _));
         Assert.Null(DpopProof.Read(key.Sign(new JsonObject { ["typ"] = "dpop+jwt", ["alg"] = "ES256", ["jwk"] = key.Jwk, ["x"] = new string('a', 9000) }.ToJsonString(), "{}"), out _));

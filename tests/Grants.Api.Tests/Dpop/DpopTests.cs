@@ -31,7 +31,7 @@ public sealed class DpopTests(AppFixture app) : IClassFixture<AppFixture>
         "no iat", "iat is a text", "iat too old", "iat too far ahead", "iat in milliseconds", "exp in the past", "exp is a text", "nbf in the future", "nonce is a number", "a claim twice", "claims are a list",
     ];
 
-    [Theory, Trait("Rule", "DP-1"), Trait("Rule", "DP-2"), Trait("Attack", "T10"), Trait("Attack", "T8")]
+    [Theory, Trait("Rule", "DP-1"), Trait("Rule", "DP-2"), Trait("Attack", "T10"), Trait("Attack", "T8"), Trait("Attack", "P10")]
     [MemberData(nameof(BadProofs))]
     public async Task A_bad_proof_is_refused_and_leaves_no_event(string how)
     {
@@ -136,7 +136,7 @@ public sealed class DpopTests(AppFixture app) : IClassFixture<AppFixture>
         }
     }
 
-    [Theory, Trait("Rule", "DP-1"), Trait("Rule", "DP-2")]
+    [Theory, Trait("Rule", "DP-1"), Trait("Rule", "DP-2"), Trait("Attack", "P10")]
     [InlineData("as it should be")]
     [InlineData("ten seconds ahead")]
     [InlineData("ten seconds old")]

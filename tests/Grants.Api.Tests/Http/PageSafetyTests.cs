@@ -17,7 +17,7 @@ public sealed partial class PageSafetyTests(AppFixture app)
 
     public static TheoryData<string> Hostile => [.. Corpus];
 
-    [Fact, Trait("Attack", "R9"), Trait("Attack", "R10"), Trait("Attack", "P4"), Trait("Rule", "G-5")]
+    [Fact, Trait("Attack", "R9"), Trait("Attack", "R10"), Trait("Attack", "P4"), Trait("Rule", "G-5"), Trait("Rule", "23-3")]
     public async Task Every_answer_forbids_framing_referrers_storing_and_foreign_content()
     {
         var (_, visitor, _, _) = await app.ConnectAsync(TestClient.Tally);
@@ -172,7 +172,7 @@ public sealed partial class PageSafetyTests(AppFixture app)
         if (authorization is null) Assert.DoesNotContain("error", page.Header("WWW-Authenticate"), StringComparison.Ordinal);
     }
 
-    [Fact, Trait("Rule", "G-8")]
+    [Fact, Trait("Rule", "G-8"), Trait("Rule", "20-2")]
     public async Task A_token_in_the_address_is_none()
     {
         var (tokens, _, _, _) = await app.ConnectAsync(TestClient.Tally);

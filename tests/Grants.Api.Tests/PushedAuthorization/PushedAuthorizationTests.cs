@@ -168,7 +168,7 @@ public sealed class PushedAuthorizationTests(AppFixture app) : IClassFixture<App
         Assert.True((await http.RedeemAsync(asked, page.Answer["code"])).Ok);
     }
 
-    [Fact, Trait("Rule", "PAR-4"), Trait("Attack", "T13"), Trait("Attack", "C15")]
+    [Fact, Trait("Rule", "PAR-4"), Trait("Attack", "T13"), Trait("Attack", "C15"), Trait("Attack", "C9")]
     public async Task A_request_uri_that_is_foreign_unknown_forged_or_repeated_gets_a_page()
     {
         using var http = app.NewClient();
@@ -205,7 +205,7 @@ public sealed class PushedAuthorizationTests(AppFixture app) : IClassFixture<App
         StaysHere(await visitor.GetAsync("/authorize?client_id=tally&request_uri=" + Uri.EscapeDataString(forged)).WaitAsync(TimeSpan.FromSeconds(20)), "invalid_request_uri");
     }
 
-    [Theory, Trait("Rule", "PAR-4"), Trait("Rule", "AZ-17")]
+    [Theory, Trait("Rule", "PAR-4"), Trait("Rule", "AZ-17"), Trait("Rule", "JAR-4")]
     [InlineData("https://tally.example/request.jwt")]
     [InlineData("urn:ietf:params:oauth:request")]
     [InlineData("URN:ietf:params:oauth:request_uri:x")]
@@ -215,7 +215,7 @@ public sealed class PushedAuthorizationTests(AppFixture app) : IClassFixture<App
         await app.AppendsNothingAsync(async () => (await app.NewVisitor().GetAsync(asked.Address)).TellsTheApp("request_uri_not_supported", asked));
     }
 
-    [Fact, Trait("Rule", "PAR-3"), Trait("Rule", "PAR-4"), Trait("Law", "L11")]
+    [Fact, Trait("Rule", "PAR-3"), Trait("Rule", "PAR-4"), Trait("Law", "L11"), Trait("Attack", "C9")]
     public async Task Nobody_comes_in_time_and_the_request_is_refused_and_recorded_as_abandoned()
     {
         using var http = app.NewClient();
@@ -232,7 +232,7 @@ public sealed class PushedAuthorizationTests(AppFixture app) : IClassFixture<App
         Assert.Equal(0, await app.RecordExpiriesAsync());
     }
 
-    [Fact, Trait("Rule", "PAR-5")]
+    [Fact, Trait("Rule", "PAR-5"), Trait("Attack", "C9")]
     public async Task The_browser_that_began_it_may_load_it_again_until_it_is_answered_and_then_nobody_may()
     {
         using var http = app.NewClient();

@@ -84,7 +84,7 @@ public sealed class RevocationTests(AppFixture app) : IClassFixture<AppFixture>
         Assert.Equal("invalid_grant", (await http.RefreshAsync(TestClient.Tally, renewed.RefreshToken)).Error);
     }
 
-    [Fact, Trait("Rule", "RV-1")]
+    [Fact, Trait("Rule", "RV-1"), Trait("Rule", "23-2")]
     public async Task What_is_unknown_or_has_ended_is_answered_alike_and_appends_nothing()
     {
         using var http = app.NewClient();

@@ -322,7 +322,7 @@ public sealed class ClientAssertionTests(AssertingApp app) : IClassFixture<Asser
         Assert.True((await http.PostAsync("/token", Assertion.By(AssertingApp.Ec, claims), Machine)).Ok);
     }
 
-    [Theory, Trait("Rule", "CA-5"), Trait("Attack", "T19")]
+    [Theory, Trait("Rule", "CA-5"), Trait("Attack", "T19"), Trait("Attack", "P10")]
     [InlineData("exp", 10 * 60, true)]
     [InlineData("exp", 10 * 60 + 60, false)]
     [InlineData("exp", -20, true)] // clocks differ
@@ -421,7 +421,7 @@ public sealed class ClientAssertionTests(AssertingApp app) : IClassFixture<Asser
         TokenEndpointTests.AssertError(await http.PostAsync($"/token?{name}=x", Assertion.By(AssertingApp.Ec, Claims("signer")), Machine), "invalid_request");
     }
 
-    [Theory, Trait("Rule", "CA-10"), Trait("Rule", "CA-1"), Trait("Attack", "K4")]
+    [Theory, Trait("Rule", "CA-10"), Trait("Rule", "CA-1"), Trait("Attack", "K4"), Trait("Rule", "23-7")]
     [InlineData("signer", null)]
     [InlineData("signer", "any")]
     [InlineData("mac", null)]

@@ -144,10 +144,10 @@ public sealed class CodeAndRefreshTests(AppFixture app) : IClassFixture<AppFixtu
         }
     }
 
-    [Fact, Trait("Rule", "ID-2")]
+    [Fact, Trait("Rule", "ID-2"), Trait("Rule", "22-4")]
     public void The_at_hash_vector_is_met() => Assert.Equal("bJYTDxMKsNbRWDl-JNK8wQ", AtHash("2YotnFZFEjr1zCsicMWpAA"));
 
-    [Fact, Trait("Rule", "ID-1"), Trait("Rule", "ID-2"), Trait("Rule", "CA-3"), Trait("Attack", "T22")]
+    [Fact, Trait("Rule", "ID-1"), Trait("Rule", "ID-2"), Trait("Rule", "CA-3"), Trait("Attack", "T22"), Trait("Attack", "P9")]
     public async Task A_client_may_have_its_id_tokens_signed_with_RS256()
     {
         var (tokens, _, asked, _) = await app.ConnectAsync(TestClient.Poster);
@@ -197,7 +197,7 @@ public sealed class CodeAndRefreshTests(AppFixture app) : IClassFixture<AppFixtu
         Assert.True((await http.RefreshAsync(TestClient.Tally, tokens.RefreshToken)).Ok);
     }
 
-    [Fact, Trait("Rule", "TK-4"), Trait("Attack", "T1")]
+    [Fact, Trait("Rule", "TK-4"), Trait("Attack", "T1"), Trait("Rule", "20-5")]
     public async Task A_spent_refresh_token_of_a_public_client_ends_the_family_at_once()
     {
         using var http = app.NewClient();

@@ -80,7 +80,7 @@ public sealed class TokenEndpointTests(AppFixture app) : IClassFixture<AppFixtur
         { "client_credentials ", "", "unsupported_grant_type" },
     };
 
-    [Theory, Trait("Rule", "TK-7"), Trait("Rule", "TK-13"), Trait("Rule", "G-3"), Trait("Rule", "G-4"), Trait("Rule", "G-5"), Trait("Attack", "K9")]
+    [Theory, Trait("Rule", "TK-7"), Trait("Rule", "TK-13"), Trait("Rule", "G-3"), Trait("Rule", "G-4"), Trait("Rule", "G-5"), Trait("Attack", "K9"), Trait("Rule", "20-1")]
     [MemberData(nameof(WrongRequests))]
     public async Task A_wrong_request_gets_the_error_of_RFC_6749_and_leaves_no_event(string grantType, string further, string error)
     {
@@ -120,7 +120,7 @@ public sealed class TokenEndpointTests(AppFixture app) : IClassFixture<AppFixtur
         Assert.Equal("The client could not be authenticated.", (string?)answer.Json["error_description"]);
     }
 
-    [Theory, Trait("Rule", "CA-1"), Trait("Rule", "CA-3"), Trait("Rule", "CA-10"), Trait("Attack", "K4"), Trait("Attack", "T4")]
+    [Theory, Trait("Rule", "CA-1"), Trait("Rule", "CA-3"), Trait("Rule", "CA-10"), Trait("Attack", "K4"), Trait("Attack", "T4"), Trait("Rule", "20-8")]
     [InlineData("poster", "wrong")]
     [InlineData("poster", null)] // a client with a secret may not fall back to none
     [InlineData("tally", null)]
@@ -172,7 +172,7 @@ public sealed class TokenEndpointTests(AppFixture app) : IClassFixture<AppFixtur
         AssertError(await SendAsync(Form(("grant_type", "client_credentials")), raw), "invalid_client", HttpStatusCode.Unauthorized, "Basic realm=\"grants\"");
     }
 
-    [Fact, Trait("Rule", "CA-2"), Trait("Attack", "K5")]
+    [Fact, Trait("Rule", "CA-2"), Trait("Attack", "K5"), Trait("Rule", "22-5")]
     public void The_Basic_vector_is_read_as_written()
     {
         Assert.True(ClientAuthentication.TryReadBasic("Basic aHR0cHMlM0ElMkYlMkZhcHAuZXhhbXBsZSUyRmMlM0ExOnAlNDBzcyt3JTI1cmQlMkIlM0ElQzMlQTk=", out var id, out var secret));

@@ -123,7 +123,7 @@ public sealed class RedeemCodeTests
         Decide(Issued.After(wrong)).Accepted();
     }
 
-    [Fact, Trait("Rule", "TK-1"), Trait("Attack", "C6")]
+    [Fact, Trait("Rule", "TK-1"), Trait("Attack", "C6"), Trait("Rule", "20-9")]
     public void A_missing_verifier_is_refused() => Decide(Issued, Ask() with { Verifier = null }).RefusedWith(ErrorCode.InvalidGrant);
 
     [Fact, Trait("Rule", "TK-1"), Trait("Attack", "C6")]
@@ -142,7 +142,7 @@ public sealed class RedeemCodeTests
     public void A_redirect_uri_that_was_in_the_request_must_be_repeated() =>
         Decide(Issued, Ask() with { RedirectUri = null }).RefusedWith(ErrorCode.InvalidGrant);
 
-    [Fact, Trait("Rule", "TK-1")]
+    [Fact, Trait("Rule", "TK-1"), Trait("Rule", "20-7")]
     public void A_redirect_uri_that_was_not_in_the_request_may_be_left_out_or_be_the_registered_one()
     {
         var given = Scenario.Given([Requested(ARequest() with { RedirectUriGiven = false }), Authenticated(), Granted(), CodeIssued()]);

@@ -31,7 +31,7 @@ public sealed class ClientMetadataTests
         {
             Web.ProvenHost(text);
             Web.ProvenHost("https://" + text);
-        }, times: 2_000);
+        }, times: FixedSeed.Many);
 
     [Theory, Trait("Rule", "TK-4")]
     [InlineData(ClientAuthMethod.Basic, false, null, 30)]

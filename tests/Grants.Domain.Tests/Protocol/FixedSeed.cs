@@ -6,6 +6,9 @@ namespace Grants.Domain.Tests.Protocol;
 /// <summary>Short ways to say that a law holds for generated cases, the same ones every time.</summary>
 internal static class FixedSeed
 {
+    /// <summary>What every parser must stand.</summary>
+    public const int Many = 100_000;
+
     public static void Always<T>(this Gen<T> cases, Action<T> law, int times) => Law.Holds(cases, law, cases: (uint)times);
 
     public static void Always<T>(this Gen<T> cases, Func<T, bool> law, int times) => cases.Always((T x) => Assert.True(law(x)), times);

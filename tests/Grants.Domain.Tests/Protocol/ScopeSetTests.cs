@@ -87,5 +87,5 @@ public sealed class ScopeSetTests
         Texts.Any.Always(text =>
         {
             if (ScopeSet.TryParse(text, out var scopes)) Assert.All(scopes, token => Assert.True(ScopeSet.IsToken(token)));
-        }, times: 2_000);
+        }, times: FixedSeed.Many);
 }

@@ -47,5 +47,5 @@ public sealed class SubjectIdTests
                 if (SubjectId.TryParse(tried, out var subject)) Assert.Equal(tried, subject.ToString(), ignoreCase: true);
                 if (AccessTokenId.TryParse(tried, out var token)) Assert.Equal(tried, token.ToString());
             }
-        }, times: 2_000);
+        }, times: FixedSeed.Many);
 }

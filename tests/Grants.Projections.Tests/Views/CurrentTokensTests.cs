@@ -12,6 +12,7 @@ public sealed class CurrentTokensTests
 {
     private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
     private static readonly Guid Family = new("01900000-0000-7000-8000-0000000000f1");
+    private static readonly Guid ThirdFamily = new("01900000-0000-7000-8000-0000000000f3");
     private static readonly Guid OtherFamily = new("01900000-0000-7000-8000-0000000000f2");
     private static readonly Guid Grant = new("01900000-0000-7000-8000-0000000000a1");
     private static readonly Guid OtherGrant = new("01900000-0000-7000-8000-0000000000a2");
@@ -115,21 +116,22 @@ public sealed class CurrentTokensTests
             EventLog.Event(Family, new TokenFamilyEvent.AccessTokensExpired([1, 2], Noon), 9, version: 7),
             EventLog.Event(Family, new TokenFamilyEvent.AccessTokenRevoked(3, EndedBy.Client, "not needed", Noon), 10, version: 8),
             EventLog.Event(Family, new TokenFamilyEvent.AccessTokenExpired(3, Noon), 11, version: 9)];
-        Assert.Equal(([], []), CurrentTokenRows.Touched(page));
+        Assert.True(CurrentTokenRows.Touched(page).IsEmpty);
         var (rows, ends) = CurrentTokenRows.Apply([], page);
         Assert.Empty(rows);
         Assert.Equal([new(Family, 1, CurrentToken.Expired, Noon, null, null, 9), new(Family, 2, CurrentToken.Expired, Noon, null, null, 9),
             new(Family, 3, CurrentToken.Revoked, Noon, EndedBy.Client, "not needed", 10)], ends);
     }
 
-    [Fact]
-    public void A_page_reads_the_families_it_speaks_of_and_the_grants_that_end_in_it()
+    [Fact, Trait("Law", "L8")]
+    public void A_page_reads_the_refresh_tokens_that_it_renews_and_all_that_ends_in_it_as_a_whole()
     {
         TokenFamilyEvent renewed = new TokenFamilyEvent.RefreshTokenRotated(2, Facts, 1, Noon, Noon, Noon);
-        var (families, grants) = CurrentTokenRows.Touched([.. Issued.Add(OtherGrant, new GrantEvent.Narrowed(Guid.Empty, ["balances"], Noon)).Add(Grant, new GrantEvent.Expired(Noon)).Events,
-            EventLog.Event(OtherFamily, renewed, 9, version: 5), EventLog.Event(Family, renewed, 10, version: 3)]);
-        Assert.Equal([OtherFamily], families); // the other one begins in the page: it has no row yet
-        Assert.Equal([Grant], grants);
+        var touched = CurrentTokenRows.Touched([.. Issued.Add(OtherGrant, new GrantEvent.Narrowed(Guid.Empty, ["balances"], Noon)).Add(Grant, new GrantEvent.Expired(Noon)).Events,
+            EventLog.Event(OtherFamily, renewed, 9, version: 5), EventLog.Event(Family, renewed, 10, version: 3), EventLog.Event(ThirdFamily, (TokenFamilyEvent)new TokenFamilyEvent.Revoked(EndedBy.Client, "", Noon), 11, version: 9)]);
+        Assert.Equal([OtherFamily], touched.Renewed); // the other one begins in the page: it has no row yet
+        Assert.Equal([ThirdFamily], touched.Ended);
+        Assert.Equal([Grant], touched.EndedGrants);
     }
 
     [Fact]
@@ -189,8 +191,9 @@ public sealed class CurrentTokensTests
         var table = new Dictionary<(Guid, int), CurrentToken>();
         foreach (var page in pages.Select(page => page.Where(e => only.Contains(e.Data.GetType())).ToList()))
         {
-            var (families, grants) = CurrentTokenRows.Touched(page);
-            var before = table.Values.Where(row => row.IsLive && (families.Contains(row.Family) || (row.Grant is { } grant && grants.Contains(grant)))).ToList();
+            var touched = CurrentTokenRows.Touched(page);
+            var before = table.Values.Where(row => row.IsLive && ((row.Number == 0 && touched.Renewed.Contains(row.Family)) || touched.Ended.Contains(row.Family)
+                || (row.Grant is { } grant && touched.EndedGrants.Contains(grant)))).ToList();
             var (rows, ends) = CurrentTokenRows.Apply(before, page);
             foreach (var row in rows) table[(row.Family, row.Number)] = row;
             foreach (var end in ends)
