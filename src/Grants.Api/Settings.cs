@@ -69,6 +69,9 @@ public sealed class Settings
 
     public Uri IssuerUri => field ??= new Uri(Issuer);
 
+    /// <summary>The issuer's path, such as <c>/t1</c>: every address of this server stands under it. Empty when it has none.</summary>
+    public string BasePath => IssuerUri.AbsolutePath.TrimEnd('/');
+
     public string Url(string path) => Issuer.TrimEnd('/') + path;
 
     /// <summary>Reads and checks the settings. Throws <see cref="SettingsException"/> with what, why and how to mend it.</summary>
@@ -79,8 +82,8 @@ public sealed class Settings
         var issuer = configuration["Grants:Issuer"] ?? (development ? "http://localhost:5100" : null)
             ?? throw new SettingsException("The issuer is not set. Set Grants__Issuer to the https address that people and apps will use.");
         if (!Uri.TryCreate(issuer, UriKind.Absolute, out var uri) || uri.Query.Length > 0 || uri.Fragment.Length > 0 || uri.Scheme is not ("https" or "http")
-            || (issuer.EndsWith('/') && uri.AbsolutePath == "/") || uri.AbsolutePath != "/")
-            throw new SettingsException($"The issuer {issuer} must be an https address without path, query, fragment and final slash (RFC 8414 §2).");
+            || !IsPlainPath(issuer))
+            throw new SettingsException($"The issuer {issuer} must be an https address without query, fragment and final slash (RFC 8414 §2). A path may have letters, digits and -._~ between its slashes.");
         if (uri.Scheme == "http" && !(development && uri.IsLoopback))
             throw new SettingsException($"The issuer is {issuer}, but http is only allowed in Development and on localhost: tokens sent over http can be stolen. Set Grants__Issuer to an https address and terminate TLS at your proxy.");
 
@@ -111,6 +114,11 @@ public sealed class Settings
             ExpiryInterval = TimeSpan.FromSeconds(configuration.GetValue("Grants:ExpirySeconds", 30)),
         };
     }
+
+    /// <summary>Nothing that a proxy, a browser's cookies or a client could write in two ways.</summary>
+    private static bool IsPlainPath(string issuer) =>
+        issuer.IndexOf('/', issuer.IndexOf("://", StringComparison.Ordinal) + 3) is var start && (start < 0 || issuer[(start + 1)..].Split('/').All(segment =>
+            segment.Length > 0 && segment is not ("." or ".." or ".well-known") && segment.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or '_' or '~')));
 
     private static string Allowed(string origin, bool development) =>
         Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.PathAndQuery == "/" && uri.UserInfo.Length == 0 && uri.Fragment.Length == 0

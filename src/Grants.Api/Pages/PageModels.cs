@@ -5,7 +5,8 @@ namespace Grants.Api.Pages;
 /// <param name="Host">The issuer's host, "auth.example.org".</param>
 /// <param name="Help">Where help is, if anywhere.</param>
 /// <param name="Privacy">The privacy notice, if there is one.</param>
-public sealed record SiteModel(string Name, string Host, Uri? Help, Uri? Privacy);
+/// <param name="Base">The issuer's path, under which the stylesheet and the icon stand; empty when it has none.</param>
+public sealed record SiteModel(string Name, string Host, Uri? Help, Uri? Privacy, string Base = "");
 
 /// <summary>The hidden field that proves a form came from our own page.</summary>
 public sealed record Antiforgery(string FieldName, string Token);
