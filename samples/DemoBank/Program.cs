@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Authentication.JwtBearer;
 var builder = WebApplication.CreateBuilder(args);
 var authority = builder.Configuration["Bank:Authority"] ?? "http://localhost:5100";
 var resource = builder.Configuration["Bank:Resource"] ?? "http://localhost:5300";
+var paymentsWithin = TimeSpan.FromSeconds(builder.Configuration.GetValue("Bank:PaymentsMaxAgeSeconds", 3600)); // who pays has signed in lately
 if (string.IsNullOrEmpty(builder.Configuration["urls"])) builder.WebHost.UseUrls("http://localhost:5300");
 builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
 builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
@@ -48,7 +49,7 @@ app.MapGet("/", () => $"""
 
     GET  /balances      needs the scope balances
     GET  /transactions  needs the scope transactions
-    POST /payments      needs the scope payments (form or JSON: amount, to)
+    POST /payments      needs the scope payments (form or JSON: amount, to), and a sign-in of the last {paymentsWithin.TotalMinutes} minutes
 
     It accepts access tokens from {authority} for {resource}, in the Authorization header only:
     as Bearer, or as DPoP with a proof when they are bound to a key (RFC 9449).
@@ -65,6 +66,6 @@ app.MapPost("/payments", async (HttpContext context) =>
     await PaymentOrder.ReadAsync(context.Request) is { } order
         ? Results.Json(Ledger.Of(context.User).Pay(order))
         : Results.Json(new { error = "invalid_request", error_description = "Send amount (over 0, up to 500) and to (1 to 70 characters)." },
-            statusCode: StatusCodes.Status400BadRequest)).NeedsScope("payments");
+            statusCode: StatusCodes.Status400BadRequest)).NeedsScope("payments").NeedsSignInWithin(paymentsWithin, TimeProvider.System);
 
 await app.RunAsync();

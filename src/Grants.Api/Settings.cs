@@ -1,5 +1,6 @@
 using Grants.Api.Log;
 using Grants.Domain.Keys;
+using Grants.Domain.Sessions;
 
 namespace Grants.Api;
 
@@ -61,6 +62,9 @@ public sealed class Settings
     /// </summary>
     public bool DpopNonces { get; init; } = true;
 
+    /// <summary>What the userinfo endpoint wants of the sign-in behind a token (RFC 9470); null: nothing.</summary>
+    public AuthenticationRequirement? UserInfoSignIn { get; init; }
+
     /// <summary>Origins that outgoing requests may reach although their address or port isn't public.</summary>
     public IReadOnlyCollection<string> OutgoingHttpAllow { get; init; } = [];
 
@@ -110,6 +114,7 @@ public sealed class Settings
             ClientSecretsPerMinute = configuration.GetValue("Grants:Limits:ClientSecretsPerMinute", 30),
             Keys = Schedule(configuration),
             DpopNonces = configuration.GetValue("Grants:DpopNonces", true),
+            UserInfoSignIn = SignInFor(configuration.GetSection("Grants:UserInfo")),
             OutgoingHttpAllow = [.. (configuration.GetSection("Grants:OutgoingHttp:Allow").Get<string[]>() ?? []).Select(origin => Allowed(origin, development))],
             ExpiryInterval = TimeSpan.FromSeconds(configuration.GetValue("Grants:ExpirySeconds", 30)),
         };
@@ -125,6 +130,15 @@ public sealed class Settings
         && (uri.Scheme == "https" || (uri.Scheme == "http" && uri.IsLoopback && development))
             ? uri.GetLeftPart(UriPartial.Authority)
             : throw new SettingsException($"Grants__OutgoingHttp__Allow has {origin}. It must be an origin such as https://keys.internal.example:9443; http only in Development and on loopback.");
+
+    private static AuthenticationRequirement? SignInFor(IConfigurationSection api)
+    {
+        var acrValues = api.GetSection("AcrValues").Get<string[]>() ?? [];
+        var seconds = api.GetValue<int?>("MaxAgeSeconds");
+        if (acrValues.Except(Authentication.AcrValues).FirstOrDefault() is { } unknown) throw new SettingsException($"Grants__UserInfo__AcrValues has {unknown}, which no sign-in can reach. There is: {Authentication.AcrValues}.");
+        if (seconds < 60) throw new SettingsException($"Grants__UserInfo__MaxAgeSeconds is {seconds}. With less than 60 seconds a token would be refused before its app has used it.");
+        return acrValues.Length == 0 && seconds is null ? null : new AuthenticationRequirement(new(acrValues), seconds is { } s ? TimeSpan.FromSeconds(s) : null);
+    }
 
     private static KeySchedule Schedule(IConfiguration configuration)
     {

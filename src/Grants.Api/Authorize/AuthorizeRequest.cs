@@ -4,6 +4,7 @@ using Grants.Domain.Authorizations;
 using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
 
 namespace Grants.Api.Authorize;
 
@@ -93,6 +94,15 @@ public abstract record AuthorizeRequest
             return Page(ErrorCode.InvalidRequest, "prompt has a value that is not available.", unknown); // Initiating User Registration 1.0 §3: HTTP 400
         if (prompt.Contains(PromptValue.None) && prompt.Count > 1) return Error(ErrorCode.InvalidRequest, "prompt=none stands alone.");
 
+        ValueList<string>? acrValues = null;
+        if (parameters["acr_values"]?.Split(' ', StringSplitOptions.RemoveEmptyEntries) is { Length: > 0 } wanted)
+        {
+            // Every answer leads to an access token, whose resource may insist on what is asked for here: RFC 9470 §5. Of the names only
+            // known ones are kept, since the others could be any text.
+            acrValues = [.. wanted.Intersect(Authentication.AcrValues)];
+            if (acrValues.Count == 0) return Error(ErrorCode.UnmetAuthenticationRequirements, "None of the acr_values can be reached.");
+        }
+
         var maxAge = metadata.DefaultMaxAge;
         if (parameters["max_age"] is { } maxAgeText)
         {
@@ -101,7 +111,7 @@ public abstract record AuthorizeRequest
         }
 
         return new Valid(client,
-            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt),
+            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt, acrValues),
             new PrivateParameters(state, parameters["nonce"], parameters["login_hint"]), parameters["id_token_hint"]);
     }
 

@@ -87,7 +87,7 @@ public sealed class PublicDocuments(Settings settings)
             ["subject_types_supported"] = List(["public"]),
             ["id_token_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
             ["authorization_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
-            ["acr_values_supported"] = List([Authentication.PasswordAcr]),
+            ["acr_values_supported"] = List(Authentication.AcrValues),
             ["claims_supported"] = List(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
                 .. StandardClaims.ByScope.Where(entry => scopes.Contains(entry.Key)).SelectMany(entry => entry.Value)]),
             ["claims_parameter_supported"] = false,

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Grants.Api.Dpop;
 using Grants.Api.Http;
@@ -6,6 +7,7 @@ using Grants.Api.Log;
 using Grants.Api.Signing;
 using Grants.Domain.Claims;
 using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
 using Grants.Domain.TokenFamilies;
 using Wolverine.Http;
 
@@ -24,7 +26,7 @@ public static class UserInfoEndpoint
 }
 
 /// <summary>Checks the access token, and the proof of the key that it is bound to, and says what its scopes cover.</summary>
-public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lookups, PersonalData personal, DpopProofs proofs, TimeProvider clock)
+public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lookups, PersonalData personal, DpopProofs proofs, Settings settings, TimeProvider clock)
 {
     public async Task<IResult> AnswerAsync(HttpContext http, Parameters? form)
     {
@@ -56,7 +58,10 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
 
         // What the token carries, less what the person has taken back since.
         var scopes = token.Scopes.Intersect(grant.Scopes);
-        if (!scopes.Contains(StandardScopes.OpenId)) return Refuse(scheme, StatusCodes.Status403Forbidden, ErrorCode.InsufficientScope, "The access token lacks the openid scope.", StandardScopes.OpenId);
+        if (!scopes.Contains(StandardScopes.OpenId)) return Refuse(scheme, StatusCodes.Status403Forbidden, ErrorCode.InsufficientScope, "The access token lacks the openid scope.", ("scope", StandardScopes.OpenId));
+        // Both times in whole seconds, as the token has the one.
+        if (settings.UserInfoSignIn is { } needed && !needed.IsMetBy(token.Acr, token.AuthTime is { } signedIn ? DateTimeOffset.FromUnixTimeSeconds(signedIn) : null, DateTimeOffset.FromUnixTimeSeconds(clock.GetUtcNow().ToUnixTimeSeconds())))
+            return Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InsufficientUserAuthentication, "The person has to sign in again.", [.. WantedOf(needed)]);
 
         var claims = await personal.OpenAsync(person.Claims, http.RequestAborted) is { } json ? JsonNode.Parse(json)!.AsObject() : [];
         OAuthErrorResult.NoStore(http.Response);
@@ -65,6 +70,13 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
 
     private static OAuthErrorResult InvalidToken(string scheme) => Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is invalid, has expired or was removed.");
 
-    private static OAuthErrorResult Refuse(string scheme, int status, string code, string description, string? scope = null) => new(new OAuthError(code, description), status,
-        scheme == TokenType.Dpop ? DpopChallenge.For(code, description, scope) : $"{BearerChallenge.For(code, description, scope)}, {DpopChallenge.Missing}");
+    private static OAuthErrorResult Refuse(string scheme, int status, string code, string description, params (string Name, string Value)[] more) => new(new OAuthError(code, description), status,
+        scheme == TokenType.Dpop ? DpopChallenge.For(code, description, more) : $"{BearerChallenge.For(code, description, more)}, {DpopChallenge.Missing}");
+
+    /// <summary>RFC 9470 §3: what the app has to ask the authorization endpoint for.</summary>
+    private static IEnumerable<(string Name, string Value)> WantedOf(AuthenticationRequirement needed)
+    {
+        if (needed.AcrValues.Count > 0) yield return ("acr_values", needed.AcrValues.ToString());
+        if (needed.MaxAge is { } maxAge) yield return ("max_age", ((long)maxAge.TotalSeconds).ToString(CultureInfo.InvariantCulture));
+    }
 }
