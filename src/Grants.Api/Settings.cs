@@ -78,6 +78,9 @@ public sealed class Settings
 
     public string Url(string path) => Issuer.TrimEnd('/') + path;
 
+    /// <summary>The address of a well-known document about one of our paths: the name comes first, RFC 8414 §3.1 and RFC 9728 §3.1.</summary>
+    public string WellKnownUrl(string name, string path) => $"{Issuer[..^BasePath.Length]}/.well-known/{name}{BasePath}{path}";
+
     /// <summary>Reads and checks the settings. Throws <see cref="SettingsException"/> with what, why and how to mend it.</summary>
     public static Settings From(IConfiguration configuration, IHostEnvironment environment, bool command)
     {

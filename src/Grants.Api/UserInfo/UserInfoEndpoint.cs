@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Grants.Api.Discovery;
 using Grants.Api.Dpop;
 using Grants.Api.Http;
 using Grants.Api.Keys;
@@ -38,7 +39,8 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
         var scheme = header.StartsWith("DPoP ", StringComparison.OrdinalIgnoreCase) ? TokenType.Dpop : TokenType.Bearer;
         var sent = header.StartsWith(scheme + " ", StringComparison.OrdinalIgnoreCase) ? header[(scheme.Length + 1)..].Trim() : form?["access_token"];
         if (string.IsNullOrEmpty(sent))
-            return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidToken, "An access token is needed."), StatusCodes.Status401Unauthorized, $"{BearerChallenge.Missing}, {DpopChallenge.Missing}");
+            return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidToken, "An access token is needed."), StatusCodes.Status401Unauthorized,
+                $"{BearerChallenge.Missing}, {BearerChallenge.Parameters([Metadata])}, {DpopChallenge.Missing}");
 
         if (await signer.ReadAccessTokenAsync(sent, http.RequestAborted) is not { Id: { Grant: { } grantId } id, Subject: { } subject } token) return InvalidToken(scheme);
         // A bound token is worth nothing without its key, and who says DPoP must not get by with a token that has none (RFC 9449 §7.2).
@@ -68,10 +70,13 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
         return Results.Json(TokenClaims.OfUserInfo(subject, claims, scopes));
     }
 
-    private static OAuthErrorResult InvalidToken(string scheme) => Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is invalid, has expired or was removed.");
+    /// <summary>Where a caller reads what this API wants: RFC 9728 §5.1.</summary>
+    private (string Name, string Value) Metadata => ("resource_metadata", settings.WellKnownUrl(ProtectedResourceEndpoint.Name, "/userinfo"));
 
-    private static OAuthErrorResult Refuse(string scheme, int status, string code, string description, params (string Name, string Value)[] more) => new(new OAuthError(code, description), status,
-        scheme == TokenType.Dpop ? DpopChallenge.For(code, description, more) : $"{BearerChallenge.For(code, description, more)}, {DpopChallenge.Missing}");
+    private OAuthErrorResult InvalidToken(string scheme) => Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is invalid, has expired or was removed.");
+
+    private OAuthErrorResult Refuse(string scheme, int status, string code, string description, params (string Name, string Value)[] more) => new(new OAuthError(code, description), status,
+        scheme == TokenType.Dpop ? DpopChallenge.For(code, description, [.. more, Metadata]) : $"{BearerChallenge.For(code, description, [.. more, Metadata])}, {DpopChallenge.Missing}");
 
     /// <summary>RFC 9470 §3: what the app has to ask the authorization endpoint for.</summary>
     private static IEnumerable<(string Name, string Value)> WantedOf(AuthenticationRequirement needed)

@@ -62,6 +62,9 @@ public sealed partial class IssuerPathTests(TenantApp app) : IClassFixture<Tenan
     [InlineData("/.well-known/oauth-authorization-server/t2")]
     [InlineData("/.well-known/oauth-authorization-server/t10")]
     [InlineData("/.well-known/oauth-authorization-server/T1")]
+    [InlineData("/.well-known/oauth-protected-resource")]
+    [InlineData("/.well-known/oauth-protected-resource/userinfo")]
+    [InlineData("/.well-known/oauth-protected-resource/userinfo/t1")]
     [InlineData("/.well-known/t1")]
     [InlineData("/T1/.well-known/openid-configuration")]
     [InlineData("/t1x/signin")]
@@ -168,6 +171,18 @@ public sealed partial class IssuerPathTests(TenantApp app) : IClassFixture<Tenan
         await app.DeclareClientAsync(new JsonObject { ["client_id"] = "signs", ["client_name"] = "Signs", ["grant_types"] = new JsonArray("client_credentials"), ["scope"] = "balances", ["token_endpoint_auth_method"] = "private_key_jwt", ["jwks"] = AssertionKey.SetOf(signer) });
         foreach (var (audience, works) in ((string, bool)[])[(TenantApp.Issuer, true), (TestConfiguration.Issuer, false)])
             Assert.Equal((audience, works), (audience, (await http.PostAsync("/token", Assertion.By(signer, Assertion.Claims("signs", app.Clock.GetUtcNow(), ("aud", audience))), ("grant_type", "client_credentials"))).Ok));
+    }
+
+    [Theory, Trait("Rule", "MD-1"), Trait("Rule", "PR-1")]
+    [InlineData("/.well-known/oauth-protected-resource/t1", "")]
+    [InlineData("/.well-known/oauth-protected-resource/t1/userinfo", "/userinfo")]
+    public async Task The_documents_of_its_own_APIs_have_the_path_after_their_name(string address, string api)
+    {
+        var metadata = JsonNode.Parse((await app.NewVisitor().GetAsync(address)).Body)!;
+        Assert.Equal((TenantApp.Issuer + api, TenantApp.Issuer), ((string?)metadata["resource"], (string?)metadata["authorization_servers"]![0]));
+        var refused = await app.NewVisitor().SendOnceAsync(new(HttpMethod.Get, "/t1/userinfo"));
+        Assert.Equal(HttpStatusCode.Unauthorized, refused.Status);
+        Assert.Contains($"resource_metadata=\"{TestConfiguration.Issuer}/.well-known/oauth-protected-resource/t1/userinfo\"", refused.Header("WWW-Authenticate"), StringComparison.Ordinal);
     }
 
     [Fact, Trait("Rule", "MD-1"), Trait("Rule", "G-6")]
