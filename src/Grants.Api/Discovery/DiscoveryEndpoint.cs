@@ -91,6 +91,7 @@ public sealed class PublicDocuments(Settings settings)
             ["token_endpoint_auth_signing_alg_values_supported"] = List(AssertionAlgorithm.Supported),
             ["introspection_endpoint_auth_methods_supported"] = List(ClientAuthMethod.Supported.Where(method => method != ClientAuthMethod.None)),
             ["introspection_endpoint_auth_signing_alg_values_supported"] = List(AssertionAlgorithm.Supported),
+            ["introspection_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
             ["revocation_endpoint_auth_methods_supported"] = List(ClientAuthMethod.Supported),
             ["revocation_endpoint_auth_signing_alg_values_supported"] = List(AssertionAlgorithm.Supported),
             ["code_challenge_methods_supported"] = List([CodeChallenge.Method]),

@@ -78,6 +78,8 @@ internal static class Examples
         RequireSignedRequestObject = true,
     };
 
+    private static readonly ClientMetadata ForSignedAnswers = ForResources with { IntrospectionSignedResponseAlg = SigningAlgorithm.PS256 };
+
     private static readonly ClientMetadata OnlyBound = Bare with { DpopBoundAccessTokens = true };
 
     private static readonly ClientMetadata WithKeys = Bare with
@@ -97,6 +99,7 @@ internal static class Examples
         ("", new ClientEvent.Registered(Tally, Full, At)),
         ("bare", new ClientEvent.Registered(Tally, Bare, At)),
         ("resources", new ClientEvent.Registered(new("demo-bank"), ForResources, At)),
+        ("signed_answers", new ClientEvent.Registered(new("demo-bank"), ForSignedAnswers, At)),
         ("requests", new ClientEvent.Registered(Tally, ForRequests, At)),
         ("bound", new ClientEvent.Registered(Tally, OnlyBound, At)),
         ("keys", new ClientEvent.Registered(new("signer"), WithKeys, At)),
