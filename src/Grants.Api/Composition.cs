@@ -103,6 +103,7 @@ public static class Composition
         .AddSingleton<AuthorizationResponse>()
         .AddSingleton<ArrivalLimits>()
         .AddSingleton<BrowserSession>()
+        .AddSingleton<PasswordChecks>()
         .AddSingleton<PasswordSignIn>()
         .AddSingleton<SignInHandling>()
         .AddSingleton<ConsentHandling>()

@@ -53,6 +53,18 @@ public sealed class Settings
     /// <summary>Wrong secrets for one client from one network in a minute (K1).</summary>
     public required int ClientSecretsPerMinute { get; init; }
 
+    /// <summary>Wrong passwords from one network in a quarter of an hour, for whatever names.</summary>
+    public int FailedSignInsPerQuarterHourPerNetwork { get; init; } = 500;
+
+    /// <summary>How many passwords are hashed at a time (E12).</summary>
+    public int PasswordChecks { get; init; } = Math.Max(1, Environment.ProcessorCount / 2);
+
+    /// <summary>How many sign-ins may wait for that.</summary>
+    public int PasswordChecksWaiting { get; init; } = 100;
+
+    /// <summary>How many of them from one network.</summary>
+    public int PasswordChecksWaitingPerNetwork { get; init; } = 25;
+
     /// <summary>When signing keys change.</summary>
     public required KeySchedule Keys { get; init; }
 
@@ -115,6 +127,10 @@ public sealed class Settings
             PushedRequestLifetime = TimeSpan.FromSeconds(pushedSeconds),
             SignInsPerQuarterHour = configuration.GetValue("Grants:Limits:SignInsPerQuarterHour", 20),
             ClientSecretsPerMinute = configuration.GetValue("Grants:Limits:ClientSecretsPerMinute", 30),
+            FailedSignInsPerQuarterHourPerNetwork = Limit(configuration, "FailedSignInsPerQuarterHourPerNetwork", 500, least: 1),
+            PasswordChecks = Limit(configuration, "PasswordChecks", Math.Max(1, Environment.ProcessorCount / 2), least: 1),
+            PasswordChecksWaiting = Limit(configuration, "PasswordChecksWaiting", 100, least: 0),
+            PasswordChecksWaitingPerNetwork = Limit(configuration, "PasswordChecksWaitingPerNetwork", 25, least: 0),
             Keys = Schedule(configuration),
             DpopNonces = configuration.GetValue("Grants:DpopNonces", true),
             UserInfoSignIn = SignInFor(configuration.GetSection("Grants:UserInfo")),
@@ -133,6 +149,9 @@ public sealed class Settings
         && (uri.Scheme == "https" || (uri.Scheme == "http" && uri.IsLoopback && development))
             ? uri.GetLeftPart(UriPartial.Authority)
             : throw new SettingsException($"Grants__OutgoingHttp__Allow has {origin}. It must be an origin such as https://keys.internal.example:9443; http only in Development and on loopback.");
+
+    private static int Limit(IConfiguration configuration, string name, int otherwise, int least) =>
+        configuration.GetValue($"Grants:Limits:{name}", otherwise) is var limit && limit >= least ? limit : throw new SettingsException($"Grants__Limits__{name} is {limit}. It must be {least} at least.");
 
     private static AuthenticationRequirement? SignInFor(IConfigurationSection api)
     {

@@ -96,6 +96,9 @@ public sealed record SignInModel(
     /// <summary>The one answer for an unknown address, a wrong password, a locked and a disabled account.</summary>
     public const string WrongPassword = "That email address and password don't match. Check both and try again.";
 
+    /// <summary>The one answer when more people sign in than can be served.</summary>
+    public const string Busy = "Many people are signing in right now, so your password was not looked at. Wait a few seconds, then try again.";
+
     /// <summary>The one answer to too many tries.</summary>
     public const string Throttled = "Too many tries. Wait 15 minutes, then try again.";
 }
