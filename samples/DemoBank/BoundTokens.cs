@@ -16,8 +16,10 @@ namespace DemoBank;
 /// </summary>
 internal sealed class BoundTokens(string resource, TimeProvider clock)
 {
+    public static readonly string[] Algorithms = ["ES256", "PS256", "RS256"];
+
     /// <summary>Says that such tokens are taken, beside bearer tokens.</summary>
-    public const string Challenge = "DPoP algs=\"ES256 PS256 RS256\"";
+    public static readonly string Challenge = $"DPoP algs=\"{string.Join(' ', Algorithms)}\"";
 
     private static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(60);
     private static readonly JsonWebTokenHandler Handler = new() { MapInboundClaims = false };
@@ -46,7 +48,7 @@ internal sealed class BoundTokens(string resource, TimeProvider clock)
         var result = await Handler.ValidateTokenAsync(text, new TokenValidationParameters
         {
             ValidTypes = ["dpop+jwt"],
-            ValidAlgorithms = ["ES256", "PS256", "RS256"],
+            ValidAlgorithms = Algorithms,
             IssuerSigningKey = key,
             TryAllIssuerSigningKeys = true,
             ValidateIssuer = false,

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
@@ -11,7 +12,8 @@ internal sealed class Refusal(string title, string message) : Exception(message)
 }
 
 /// <summary>What a server answered: its status and its JSON object, empty when it sent none.</summary>
-internal sealed record Answer(int Status, JsonObject Body)
+/// <param name="MaxAge">The person has to sign in again, this many seconds ago at the most (RFC 9470 §3).</param>
+internal sealed record Answer(int Status, JsonObject Body, string? MaxAge = null)
 {
     public bool Ok => Status is >= 200 and < 300;
     public string this[string member] => Body[member]?.ToString() ?? "";
@@ -26,7 +28,7 @@ internal sealed class OidcClient(Settings settings, HttpClient http)
     private JsonWebKeySet _keys = new();
 
     /// <summary>The address that the browser takes to ask for permission (RFC 6749 §4.1.1, RFC 7636 §4.3).</summary>
-    public async Task<string> AuthorizeAsync(BrowserSession session, string? oneMore = null)
+    public async Task<string> AuthorizeAsync(BrowserSession session, string? oneMore = null, string? maxAge = null)
     {
         var scope = string.Join(' ', $"{SignIn} {session.Tokens?.Scope} {oneMore ?? "payments"}".Split(' ', StringSplitOptions.RemoveEmptyEntries).Distinct());
         var (state, pending) = (BrowserSession.NewSecret(), new PendingRequest(scope, BrowserSession.NewSecret(), BrowserSession.NewSecret()));
@@ -44,7 +46,9 @@ internal sealed class OidcClient(Settings settings, HttpClient http)
             ["code_challenge_method"] = "S256",
         };
         if (oneMore == "payments") parameters["prompt"] = "consent"; // what was refused is only asked again on request
-        return await SendBrowserAsync(session, "authorization_endpoint", parameters, $"Tally sent your browser to the bank to ask for {(oneMore is null ? "your permission" : $"one more thing: {oneMore}")}.");
+        if (maxAge is not null) parameters["max_age"] = maxAge;
+        return await SendBrowserAsync(session, "authorization_endpoint", parameters,
+            $"Tally sent your browser to the bank to ask for {(maxAge is not null ? "a new sign-in" : oneMore is null ? "your permission" : $"one more thing: {oneMore}")}.");
     }
 
     /// <summary>The browser is back (RFC 6749 §4.1.2). Returns the error that it brings, or null once the tokens are here.</summary>
@@ -89,13 +93,16 @@ internal sealed class OidcClient(Settings settings, HttpClient http)
             : $"{Ended} Tally ended it: the bank should have refused both tokens with invalid_grant, but answered {theft} and {newest}.");
     }
 
-    /// <summary>A call with the access token (RFC 6750 §2.1). On 401 one renewal and one more try. Null: there is no access any more.</summary>
+    /// <summary>
+    /// A call with the access token (RFC 6750 §2.1). On 401 one renewal and one more try, unless the person has to sign in again: a renewed
+    /// token still tells of the old sign-in (RFC 9470 §6). Null: there is no access any more.
+    /// </summary>
     public async Task<Answer?> CallAsync(BrowserSession session, string words, HttpMethod method, string url, Dictionary<string, string>? form = null)
     {
         for (var again = false; session.Tokens is { } tokens; again = true)
         {
             var answer = await SendAsync(session, words, new(method, url) { Headers = { Authorization = new("Bearer", tokens.AccessToken) } }, form);
-            if (answer.Status != 401 || again || !await RenewAsync(session)) return session.Tokens is null ? null : answer;
+            if (answer.Status != 401 || answer.MaxAge is not null || again || !await RenewAsync(session)) return session.Tokens is null ? null : answer;
         }
         return null;
     }
@@ -192,7 +199,8 @@ internal sealed class OidcClient(Settings settings, HttpClient http)
         request.Content = form is null ? null : new FormUrlEncodedContent(form);
         using var response = await http.SendAsync(request);
         var json = response.Content.Headers.ContentType?.MediaType?.EndsWith("json", StringComparison.Ordinal) is true ? JsonNode.Parse(await response.Content.ReadAsStringAsync()) : null;
-        var answer = new Answer((int)response.StatusCode, json as JsonObject ?? []);
+        var wanted = Regex.Match(response.Headers.WwwAuthenticate.ToString(), "error=\"insufficient_user_authentication\".*max_age=\"([0-9]+)\"");
+        var answer = new Answer((int)response.StatusCode, json as JsonObject ?? [], wanted.Success ? wanted.Groups[1].Value : null);
         session.Record(words, $"{request.Method} {request.RequestUri}",
         [
             .. request.Headers.Where(h => h.Key == "Authorization").Select(h => (h.Key, string.Join(", ", h.Value))), .. (form ?? []).Select(p => (p.Key, p.Value)),

@@ -67,10 +67,12 @@ Button("/ask/payments", session => oidc.AuthorizeAsync(session, "payments"));
 Button("/ask/transactions", session => oidc.AuthorizeAsync(session, "transactions"));
 Button("/sign-out", async session => session.Tokens is { } tokens ? await oidc.SignOutAsync(session, tokens.IdToken) : "/signed-out");
 HomeButton("/balances", session => ReadAsync(session, "balances"));
-HomeButton("/pay", async session =>
+Button("/pay", async session =>
 {
+    if (session.Tokens is null) return "/";
     var order = new Dictionary<string, string> { ["amount"] = "48.20", ["to"] = "Northgate Energy" };
     var answer = await oidc.CallAsync(session, "Tally told Demo Bank to pay the electricity bill.", HttpMethod.Post, $"{settings.Bank}/payments", order);
+    if (answer is { MaxAge: { } maxAge }) return await oidc.AuthorizeAsync(session, maxAge: maxAge); // RFC 9470 §3
     session.Notice = answer switch
     {
         null => null,
@@ -78,6 +80,7 @@ HomeButton("/pay", async session =>
         { Status: 403 } => "Nothing was paid. Demo Bank refused, because your access doesn't include payments.",
         _ => $"Nothing was paid. Demo Bank answered {answer}.",
     };
+    return "/";
 });
 HomeButton("/who", async session =>
 {

@@ -103,6 +103,7 @@ public static class Composition
         .AddSingleton<AuthorizationResponse>()
         .AddSingleton<ArrivalLimits>()
         .AddSingleton<BrowserSession>()
+        .AddSingleton<PasswordChecks>()
         .AddSingleton<PasswordSignIn>()
         .AddSingleton<SignInHandling>()
         .AddSingleton<ConsentHandling>()
@@ -150,7 +151,7 @@ public static class Composition
             options.Cookie.Name = BrowserSession.CookieName(settings, "grants-session");
             options.Cookie.HttpOnly = true;
             options.Cookie.SameSite = SameSiteMode.Lax;
-            options.Cookie.Path = "/";
+            options.Cookie.Path = BrowserSession.CookiePath(settings);
             options.Cookie.SecurePolicy = settings.IssuerUri.Scheme == "https" ? CookieSecurePolicy.Always : CookieSecurePolicy.SameAsRequest;
             options.ExpireTimeSpan = BrowserSession.Idle;
             options.SlidingExpiration = true;
@@ -158,6 +159,7 @@ public static class Composition
         services.AddOptions<AntiforgeryOptions>().Configure<Settings>((options, settings) =>
         {
             options.Cookie.Name = BrowserSession.CookieName(settings, "grants-form");
+            options.Cookie.Path = BrowserSession.CookiePath(settings);
             options.Cookie.SameSite = SameSiteMode.Strict;
             options.Cookie.SecurePolicy = settings.IssuerUri.Scheme == "https" ? CookieSecurePolicy.Always : CookieSecurePolicy.SameAsRequest;
         });

@@ -24,6 +24,8 @@ try
     await using var app = builder.Build(); // what fails before the start must still stop a private database
     app.UseSecurityHeaders(settings);
     app.UseGrantsErrors();
+    app.UseIssuerPath(settings);
+    app.UseRouting(); // said here, since routes are without the issuer's path
     app.UseOneBodyLengthOnly();
     app.UseKnownHostsOnly(settings);
     app.UseCors();

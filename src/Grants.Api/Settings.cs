@@ -1,5 +1,6 @@
 using Grants.Api.Log;
 using Grants.Domain.Keys;
+using Grants.Domain.Sessions;
 
 namespace Grants.Api;
 
@@ -52,6 +53,18 @@ public sealed class Settings
     /// <summary>Wrong secrets for one client from one network in a minute (K1).</summary>
     public required int ClientSecretsPerMinute { get; init; }
 
+    /// <summary>Wrong passwords from one network in a quarter of an hour, for whatever names.</summary>
+    public int FailedSignInsPerQuarterHourPerNetwork { get; init; } = 500;
+
+    /// <summary>How many passwords are hashed at a time (E12).</summary>
+    public int PasswordChecks { get; init; } = Math.Max(1, Environment.ProcessorCount / 2);
+
+    /// <summary>How many sign-ins may wait for that.</summary>
+    public int PasswordChecksWaiting { get; init; } = 100;
+
+    /// <summary>How many of them from one network.</summary>
+    public int PasswordChecksWaitingPerNetwork { get; init; } = 25;
+
     /// <summary>When signing keys change.</summary>
     public required KeySchedule Keys { get; init; }
 
@@ -61,6 +74,9 @@ public sealed class Settings
     /// </summary>
     public bool DpopNonces { get; init; } = true;
 
+    /// <summary>What the userinfo endpoint wants of the sign-in behind a token (RFC 9470); null: nothing.</summary>
+    public AuthenticationRequirement? UserInfoSignIn { get; init; }
+
     /// <summary>Origins that outgoing requests may reach although their address or port isn't public.</summary>
     public IReadOnlyCollection<string> OutgoingHttpAllow { get; init; } = [];
 
@@ -69,7 +85,13 @@ public sealed class Settings
 
     public Uri IssuerUri => field ??= new Uri(Issuer);
 
+    /// <summary>The issuer's path, such as <c>/t1</c>: every address of this server stands under it. Empty when it has none.</summary>
+    public string BasePath => IssuerUri.AbsolutePath.TrimEnd('/');
+
     public string Url(string path) => Issuer.TrimEnd('/') + path;
+
+    /// <summary>The address of a well-known document about one of our paths: the name comes first, RFC 8414 §3.1 and RFC 9728 §3.1.</summary>
+    public string WellKnownUrl(string name, string path) => $"{Issuer[..^BasePath.Length]}/.well-known/{name}{BasePath}{path}";
 
     /// <summary>Reads and checks the settings. Throws <see cref="SettingsException"/> with what, why and how to mend it.</summary>
     public static Settings From(IConfiguration configuration, IHostEnvironment environment, bool command)
@@ -79,8 +101,8 @@ public sealed class Settings
         var issuer = configuration["Grants:Issuer"] ?? (development ? "http://localhost:5100" : null)
             ?? throw new SettingsException("The issuer is not set. Set Grants__Issuer to the https address that people and apps will use.");
         if (!Uri.TryCreate(issuer, UriKind.Absolute, out var uri) || uri.Query.Length > 0 || uri.Fragment.Length > 0 || uri.Scheme is not ("https" or "http")
-            || (issuer.EndsWith('/') && uri.AbsolutePath == "/") || uri.AbsolutePath != "/")
-            throw new SettingsException($"The issuer {issuer} must be an https address without path, query, fragment and final slash (RFC 8414 §2).");
+            || !IsPlainPath(issuer))
+            throw new SettingsException($"The issuer {issuer} must be an https address without query, fragment and final slash (RFC 8414 §2). A path may have letters, digits and -._~ between its slashes.");
         if (uri.Scheme == "http" && !(development && uri.IsLoopback))
             throw new SettingsException($"The issuer is {issuer}, but http is only allowed in Development and on localhost: tokens sent over http can be stolen. Set Grants__Issuer to an https address and terminate TLS at your proxy.");
 
@@ -105,18 +127,40 @@ public sealed class Settings
             PushedRequestLifetime = TimeSpan.FromSeconds(pushedSeconds),
             SignInsPerQuarterHour = configuration.GetValue("Grants:Limits:SignInsPerQuarterHour", 20),
             ClientSecretsPerMinute = configuration.GetValue("Grants:Limits:ClientSecretsPerMinute", 30),
+            FailedSignInsPerQuarterHourPerNetwork = Limit(configuration, "FailedSignInsPerQuarterHourPerNetwork", 500, least: 1),
+            PasswordChecks = Limit(configuration, "PasswordChecks", Math.Max(1, Environment.ProcessorCount / 2), least: 1),
+            PasswordChecksWaiting = Limit(configuration, "PasswordChecksWaiting", 100, least: 0),
+            PasswordChecksWaitingPerNetwork = Limit(configuration, "PasswordChecksWaitingPerNetwork", 25, least: 0),
             Keys = Schedule(configuration),
             DpopNonces = configuration.GetValue("Grants:DpopNonces", true),
+            UserInfoSignIn = SignInFor(configuration.GetSection("Grants:UserInfo")),
             OutgoingHttpAllow = [.. (configuration.GetSection("Grants:OutgoingHttp:Allow").Get<string[]>() ?? []).Select(origin => Allowed(origin, development))],
             ExpiryInterval = TimeSpan.FromSeconds(configuration.GetValue("Grants:ExpirySeconds", 30)),
         };
     }
+
+    /// <summary>Nothing that a proxy, a browser's cookies or a client could write in two ways.</summary>
+    private static bool IsPlainPath(string issuer) =>
+        issuer.IndexOf('/', issuer.IndexOf("://", StringComparison.Ordinal) + 3) is var start && (start < 0 || issuer[(start + 1)..].Split('/').All(segment =>
+            segment.Length > 0 && segment is not ("." or ".." or ".well-known") && segment.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or '_' or '~')));
 
     private static string Allowed(string origin, bool development) =>
         Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.PathAndQuery == "/" && uri.UserInfo.Length == 0 && uri.Fragment.Length == 0
         && (uri.Scheme == "https" || (uri.Scheme == "http" && uri.IsLoopback && development))
             ? uri.GetLeftPart(UriPartial.Authority)
             : throw new SettingsException($"Grants__OutgoingHttp__Allow has {origin}. It must be an origin such as https://keys.internal.example:9443; http only in Development and on loopback.");
+
+    private static int Limit(IConfiguration configuration, string name, int otherwise, int least) =>
+        configuration.GetValue($"Grants:Limits:{name}", otherwise) is var limit && limit >= least ? limit : throw new SettingsException($"Grants__Limits__{name} is {limit}. It must be {least} at least.");
+
+    private static AuthenticationRequirement? SignInFor(IConfigurationSection api)
+    {
+        var acrValues = api.GetSection("AcrValues").Get<string[]>() ?? [];
+        var seconds = api.GetValue<int?>("MaxAgeSeconds");
+        if (acrValues.Except(Authentication.AcrValues).FirstOrDefault() is { } unknown) throw new SettingsException($"Grants__UserInfo__AcrValues has {unknown}, which no sign-in can reach. There is: {Authentication.AcrValues}.");
+        if (seconds < 60) throw new SettingsException($"Grants__UserInfo__MaxAgeSeconds is {seconds}. With less than 60 seconds a token would be refused before its app has used it.");
+        return acrValues.Length == 0 && seconds is null ? null : new AuthenticationRequirement(new(acrValues), seconds is { } s ? TimeSpan.FromSeconds(s) : null);
+    }
 
     private static KeySchedule Schedule(IConfiguration configuration)
     {

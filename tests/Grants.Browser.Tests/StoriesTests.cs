@@ -258,6 +258,19 @@ public sealed class StoriesTests(RunningSystem system)
             """);
     }
 
+    [Fact, Trait("Rule", "PR-1"), Trait("Rule", "SU-1")]
+    public async Task The_API_says_where_its_tokens_come_from()
+    {
+        using var http = new HttpClient { BaseAddress = system.Bank };
+        var refused = await http.GetAsync(new Uri("/balances", UriKind.Relative));
+        Assert.Equal(System.Net.HttpStatusCode.Unauthorized, refused.StatusCode);
+        var bank = system.Bank.ToString().TrimEnd('/');
+        Assert.Contains($"resource_metadata=\"{bank}/.well-known/oauth-protected-resource\"", refused.Headers.WwwAuthenticate.ToString(), StringComparison.Ordinal);
+        var metadata = System.Text.Json.Nodes.JsonNode.Parse(await http.GetStringAsync(new Uri("/.well-known/oauth-protected-resource", UriKind.Relative)))!;
+        Assert.Equal((bank, system.Server.ToString().TrimEnd('/')), ((string?)metadata["resource"], (string?)metadata["authorization_servers"]![0]));
+        Assert.Contains("payments", metadata["scopes_supported"]!.AsArray().Select(scope => (string?)scope));
+    }
+
     [Fact]
     public async Task The_end_of_an_access_token_is_written_down_and_the_app_renews_its_access()
     {

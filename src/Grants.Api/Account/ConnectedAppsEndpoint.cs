@@ -38,8 +38,9 @@ public static class ConnectedAppsEndpoint
 /// <summary>The pages behind <see cref="ConnectedAppsEndpoint"/>. Every one asks first whose session this is.</summary>
 public sealed class ConnectedApps(EventLog log, IDocumentStore store, AccessViews views, Lookups lookups, BrowserSession browser, Causes causes, PageFrame pages, SignInHandling signIn, TimeProvider clock)
 {
-    private const string ListUrl = "/account/apps";
-    private const string SignOutUrl = "/logout/confirm";
+    private const string ListAddress = "/account/apps";
+    private string ListUrl => pages.At(ListAddress);
+    private string SignOutUrl => pages.At("/logout/confirm");
 
     public async Task<IResult> ListAsync(HttpContext http)
     {
@@ -94,7 +95,7 @@ public sealed class ConnectedApps(EventLog log, IDocumentStore store, AccessView
         await log.Commit(await causes.Of(http, Cause.Person(session.Subject), client.ClientId, session.Id, session.Subject), [id],
             (streams, now) => RevokeGrant.Decide(streams.Grant(id), new(session.Subject, EndedBy.Person, "removed by the person"), now), http.RequestAborted);
         var caughtUp = await views.CatchUpAsync(TimeSpan.FromSeconds(2), http.RequestAborted);
-        return Results.Extensions.SeeOther(caughtUp ? $"{ListUrl}?removed={id:N}" : $"{ListUrl}?removed={id:N}&late=1");
+        return Results.Extensions.SeeOther(caughtUp ? $"{ListAddress}?removed={id:N}" : $"{ListAddress}?removed={id:N}&late=1");
     }
 
     /// <summary>The app of this grant if the grant is this person's own; another's is as good as none (404, same page).</summary>

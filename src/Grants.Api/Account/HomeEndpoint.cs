@@ -13,6 +13,6 @@ public static class HomeEndpoint
     {
         var session = await browser.FindAsync(http);
         var name = session is null ? null : await signIn.NameOf(session.Subject, http.RequestAborted);
-        return PageFrame.Page<HomePage>(new HomeModel(pages.Site, pages.Field(http), name, "/account/apps", "/signin", "/logout/confirm", "/.well-known/openid-configuration"));
+        return PageFrame.Page<HomePage>(new HomeModel(pages.Site, pages.Field(http), name, pages.At("/account/apps"), pages.At("/signin"), pages.At("/logout/confirm"), pages.At("/.well-known/openid-configuration")));
     }
 }

@@ -125,6 +125,7 @@ public sealed class ArrivalLimits(Settings settings) : IDisposable
     public bool Admit(ClientId client, System.Net.IPAddress? address)
     {
         using var network = _networks.AttemptAcquire(address is null ? "" : PersonalData.Network(address));
+        if (!network.IsAcquired) Refusals.Count("AuthorizationsPerMinutePerNetwork");
         return network.IsAcquired && Admit(client);
     }
 
@@ -132,6 +133,7 @@ public sealed class ArrivalLimits(Settings settings) : IDisposable
     public bool Admit(ClientId client)
     {
         using var one = _clients.AttemptAcquire(client.Value);
+        if (!one.IsAcquired) Refusals.Count("AuthorizationsPerMinutePerClient");
         return one.IsAcquired;
     }
 

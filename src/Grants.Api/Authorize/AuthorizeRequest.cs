@@ -4,6 +4,7 @@ using Grants.Domain.Authorizations;
 using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
 
 namespace Grants.Api.Authorize;
 
@@ -102,6 +103,17 @@ public abstract record AuthorizeRequest
             return Page(ErrorCode.InvalidRequest, "prompt has a value that is not available.", unknown); // Initiating User Registration 1.0 §3: HTTP 400
         if (prompt.Contains(PromptValue.None) && prompt.Count > 1) return Error(ErrorCode.InvalidRequest, "prompt=none stands alone.");
 
+        // Every answer leads to an access token, whose resource may insist on what is asked for here: RFC 9470 §5. An essential acr of the
+        // claims parameter wants the same. Of the names only known ones are kept, since the others could be any text.
+        ValueList<string>? acrValues = null;
+        var wanted = parameters["acr_values"]?.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        foreach (var asked in (IEnumerable<string>?[])[wanted is [] ? null : wanted, claims?.RequiredAcr])
+        {
+            if (asked is null) continue;
+            acrValues = [.. (acrValues ?? Authentication.AcrValues).Intersect(asked)];
+            if (acrValues.Count == 0) return Error(ErrorCode.UnmetAuthenticationRequirements, "None of the authentication context classes asked for can be reached.");
+        }
+
         var maxAge = metadata.DefaultMaxAge;
         if (parameters["max_age"] is { } maxAgeText)
         {
@@ -110,7 +122,8 @@ public abstract record AuthorizeRequest
         }
 
         return new Valid(client,
-            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt, claims is { InIdToken: { Count: > 0 } names } ? names : null),
+            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt, acrValues,
+                IdTokenClaims: claims is { InIdToken: { Count: > 0 } names } ? names : null),
             new PrivateParameters(state, parameters["nonce"], parameters["login_hint"]), parameters["id_token_hint"], claims?.Subject);
     }
 

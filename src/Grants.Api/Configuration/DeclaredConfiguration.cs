@@ -70,6 +70,7 @@ public sealed record DeclaredClient
     public string Scope { get; init; } = "";
     public string? IdTokenSignedResponseAlg { get; init; }
     public string? AuthorizationSignedResponseAlg { get; init; }
+    public string? IntrospectionSignedResponseAlg { get; init; }
     public int? DefaultMaxAge { get; init; }
     public bool RequireAuthTime { get; init; }
     public bool RequirePushedAuthorizationRequests { get; init; }
@@ -117,6 +118,7 @@ public sealed record DeclaredClient
             Scope = scope,
             IdTokenSignedResponseAlg = IdTokenSignedResponseAlg ?? defaults.IdTokenSignedResponseAlg,
             AuthorizationSignedResponseAlg = AuthorizationSignedResponseAlg,
+            IntrospectionSignedResponseAlg = IntrospectionSignedResponseAlg,
             DefaultMaxAge = DefaultMaxAge,
             RequireAuthTime = RequireAuthTime,
             RequirePushedAuthorizationRequests = RequirePushedAuthorizationRequests ? true : null,

@@ -52,8 +52,8 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         var renamed = client.NameChangedAt is { } changed && grant is not null && grant.CreatedAt < changed ? client.NameBefore : null;
         var app = pages.App(client, request.RedirectUri.Value) with { History = grant is null ? "New to you" : $"You've used it since {grant.CreatedAt.ToString("MMM yyyy", CultureInfo.InvariantCulture)}" };
 
-        return PageFrame.Page<ConsentPage>(new ConsentModel(pages.Site, pages.Field(http), $"/consent/{open.Authorization.Id:N}", app,
-            await signIn.NameOf(session.Subject, http.RequestAborted), $"/signin/{open.Authorization.Id:N}/other",
+        return PageFrame.Page<ConsentPage>(new ConsentModel(pages.Site, pages.Field(http), pages.At($"/consent/{open.Authorization.Id:N}"), app,
+            await signIn.NameOf(session.Subject, http.RequestAborted), pages.At($"/signin/{open.Authorization.Id:N}/other"),
             [.. shown.Where(permission => !IsDoing(catalogue, permission.Scope))], [.. shown.Where(permission => IsDoing(catalogue, permission.Scope))],
             Cannot(catalogue, request.Scopes, grant), Duration(open), new Uri(request.RedirectUri.Value) is { Scheme: "http" or "https" } to ? to.Authority : "the app on your device",
             renamed, allowed, ConsentWords.Of(client, request.Scopes, catalogue).Version, error), error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);

@@ -56,10 +56,22 @@ public sealed class PublicDocuments(Settings settings)
 
     public byte[] KeySetOf(IReadOnlyList<RingKey> keys) => _keySets.GetValue(keys, KeySet);
 
+    /// <param name="path">Of the API, under the issuer; empty for the issuer itself.</param>
+    public byte[] ResourceMetadataOf(Catalogue catalogue, string path) => Utf8(new JsonObject
+    {
+        ["resource"] = settings.Url(path),
+        ["authorization_servers"] = List([settings.Issuer]),
+        ["scopes_supported"] = List(catalogue.Scopes.Select(scope => scope.Name).Where(StandardClaims.ByScope.ContainsKey).Prepend(StandardScopes.OpenId)),
+        ["bearer_methods_supported"] = List(["header"]), // a form is taken too, but nobody should need it
+        ["dpop_signing_alg_values_supported"] = List(DpopProof.Algorithms),
+        ["dpop_bound_access_tokens_required"] = false,
+        ["resource_name"] = path.Length == 0 ? settings.OrganisationName : $"{settings.OrganisationName}: who has signed in",
+    });
+
     private byte[] Metadata(Catalogue catalogue)
     {
         var scopes = catalogue.Scopes.Select(scope => scope.Name).Prepend(StandardScopes.OfflineAccess).Prepend(StandardScopes.OpenId).ToList();
-        return Utf8(new JsonObject
+        var metadata = new JsonObject
         {
             ["issuer"] = settings.Issuer,
             ["authorization_endpoint"] = settings.Url("/authorize"),
@@ -79,6 +91,7 @@ public sealed class PublicDocuments(Settings settings)
             ["token_endpoint_auth_signing_alg_values_supported"] = List(AssertionAlgorithm.Supported),
             ["introspection_endpoint_auth_methods_supported"] = List(ClientAuthMethod.Supported.Where(method => method != ClientAuthMethod.None)),
             ["introspection_endpoint_auth_signing_alg_values_supported"] = List(AssertionAlgorithm.Supported),
+            ["introspection_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
             ["revocation_endpoint_auth_methods_supported"] = List(ClientAuthMethod.Supported),
             ["revocation_endpoint_auth_signing_alg_values_supported"] = List(AssertionAlgorithm.Supported),
             ["code_challenge_methods_supported"] = List([CodeChallenge.Method]),
@@ -87,7 +100,7 @@ public sealed class PublicDocuments(Settings settings)
             ["subject_types_supported"] = List(["public"]),
             ["id_token_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
             ["authorization_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
-            ["acr_values_supported"] = List([Authentication.PasswordAcr]),
+            ["acr_values_supported"] = List(Authentication.AcrValues),
             ["claims_supported"] = List(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
                 .. StandardClaims.ByScope.Where(entry => scopes.Contains(entry.Key)).SelectMany(entry => entry.Value)]),
             ["claims_parameter_supported"] = true,
@@ -96,7 +109,9 @@ public sealed class PublicDocuments(Settings settings)
             ["request_object_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
             ["require_signed_request_object"] = settings.RequireSignedRequestObject,
             ["authorization_response_iss_parameter_supported"] = true,
-        });
+        };
+        if (catalogue.Resources.Count > 0) metadata["protected_resources"] = List(catalogue.Resources.Select(resource => resource.Resource)); // RFC 9728 §4
+        return Utf8(metadata);
     }
 
     private static byte[] KeySet(IReadOnlyList<RingKey> ring)

@@ -57,7 +57,7 @@ public sealed class SigningOut(EventLog log, Lookups lookups, BrowserSession bro
             // No proof that the request comes from an app of this session: the person decides (a mere link must not sign anybody out).
             var fields = then is null ? [] : new Dictionary<string, string> { [Field] = _protector.Protect(JsonSerializer.Serialize(then)) };
             http.SetPolicy(new PagePolicy(then is null ? [] : [SecurityHeaders.FormTarget(then.Address)]));
-            return PageFrame.Page<SignOutPage>(new SignOutModel(pages.Site, pages.Field(http), "/logout/confirm", fields, "/account/apps"));
+            return PageFrame.Page<SignOutPage>(new SignOutModel(pages.Site, pages.Field(http), pages.At("/logout/confirm"), fields, pages.At("/account/apps")));
         }
 
         if (session is not null) await EndAsync(http, session, hint!.Client, Cause.ByClient(hint.Client));
@@ -94,7 +94,7 @@ public sealed class SigningOut(EventLog log, Lookups lookups, BrowserSession bro
     }
 
     public IResult DonePage(Client? client, string? address) =>
-        PageFrame.Page<SignedOutPage>(new SignedOutModel(pages.Site, client is null ? null : pages.App(client), address, "/signin", "/account/apps"));
+        PageFrame.Page<SignedOutPage>(new SignedOutModel(pages.Site, client is null ? null : pages.App(client), address, pages.At("/signin"), pages.At("/account/apps")));
 
     private async Task EndAsync(HttpContext http, Session session, ClientId? client, string actor) =>
         await log.Commit(await causes.Of(http, actor, client, session.Id, session.Subject), [session.Id],

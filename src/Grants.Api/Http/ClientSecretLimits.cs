@@ -18,10 +18,15 @@ public sealed class ClientSecretLimits(Settings settings) : IDisposable
     public bool Admits(ClientId client, IPAddress? from)
     {
         using var lease = _failures.AttemptAcquire(Key(client, from), permitCount: 0);
+        if (!lease.IsAcquired) Refusals.Count("ClientSecretsPerMinute");
         return lease.IsAcquired;
     }
 
-    public void Failed(ClientId client, IPAddress? from) => _failures.AttemptAcquire(Key(client, from)).Dispose();
+    public void Failed(ClientId client, IPAddress? from)
+    {
+        Refusals.CountFailedClient();
+        _failures.AttemptAcquire(Key(client, from)).Dispose();
+    }
 
     public void Dispose() => _failures.Dispose();
 

@@ -26,7 +26,7 @@ public static class Errors
         app.UseStatusCodePages(context => context.HttpContext is var http && http.Response.StatusCode is StatusCodes.Status404NotFound or StatusCodes.Status405MethodNotAllowed
             && http.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.OrdinalIgnoreCase)
                 ? app.Services.GetRequiredService<PageFrame>().Error(http, "There is nothing here", "No page of ours has this address. Check it, or start from your account.", null, null,
-                    status: http.Response.StatusCode, startAgainUrl: "/", startAgainText: "Your account").ExecuteAsync(http)
+                    status: http.Response.StatusCode, startAgainUrl: $"{app.Services.GetRequiredService<Settings>().BasePath}/", startAgainText: "Your account").ExecuteAsync(http)
                 : Task.CompletedTask);
     }
 

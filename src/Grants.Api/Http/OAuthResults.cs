@@ -37,8 +37,12 @@ public static class BearerChallenge
     /// <summary>No credentials were sent, so there is nothing to say about them (RFC 6750 §3.1).</summary>
     public const string Missing = "Bearer realm=\"grants\"";
 
-    public static string For(string error, string description, string? scope = null) =>
-        $"{Missing}, error=\"{error}\", error_description=\"{OAuthErrorResult.Printable(description)}\"" + (scope is null ? "" : $", scope=\"{scope}\"");
+    /// <param name="more">Further parameters, such as <c>scope</c>.</param>
+    public static string For(string error, string description, params IEnumerable<(string Name, string Value)> more) =>
+        $"{Missing}, {Parameters([("error", error), ("error_description", OAuthErrorResult.Printable(description)), .. more])}";
+
+    /// <summary>RFC 9110 §11.2, each value as a quoted string.</summary>
+    internal static string Parameters(IEnumerable<(string Name, string Value)> parameters) => string.Join(", ", parameters.Select(parameter => $"{parameter.Name}=\"{parameter.Value}\""));
 }
 
 /// <summary>DPoP challenges: RFC 9449 §7.1.</summary>
@@ -47,6 +51,7 @@ public static class DpopChallenge
     /// <summary>Says that proofs are taken, and by which algorithms they may be signed.</summary>
     public static readonly string Missing = $"DPoP algs=\"{DpopProof.Algorithms}\"";
 
-    public static string For(string error, string description, string? scope = null) =>
-        $"{Missing}, error=\"{error}\", error_description=\"{OAuthErrorResult.Printable(description)}\"" + (scope is null ? "" : $", scope=\"{scope}\"");
+    /// <inheritdoc cref="BearerChallenge.For"/>
+    public static string For(string error, string description, params IEnumerable<(string Name, string Value)> more) =>
+        $"{Missing}, {BearerChallenge.Parameters([("error", error), ("error_description", OAuthErrorResult.Printable(description)), .. more])}";
 }

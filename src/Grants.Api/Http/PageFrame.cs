@@ -8,7 +8,10 @@ namespace Grants.Api.Http;
 /// <summary>What every page needs: who we are, the antiforgery field, and the error page.</summary>
 public sealed class PageFrame(Settings settings, IAntiforgery antiforgery, TimeProvider clock)
 {
-    public SiteModel Site => new(settings.OrganisationName, settings.IssuerUri.Authority, null, null);
+    public SiteModel Site => new(settings.OrganisationName, settings.IssuerUri.Authority, null, null, settings.BasePath);
+
+    /// <summary>An address of ours as a page links to it: under the issuer's path.</summary>
+    public string At(string path) => settings.BasePath + path;
 
     /// <summary>The hidden field of a form. It is bound to the browser session and to the request in the address (R15).</summary>
     public Pages.Antiforgery Field(HttpContext http)

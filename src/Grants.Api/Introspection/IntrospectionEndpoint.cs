@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grants.Api.Http;
 using Grants.Api.Keys;
@@ -19,14 +20,24 @@ public static class IntrospectionEndpoint
     /// merely names a public client's <c>client_id</c> has proven nothing. <c>token_type_hint</c> isn't read: a token tells its own kind.
     /// </summary>
     [WolverinePost("/introspect")]
-    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, IntrospectionAnswers answers)
+    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, IntrospectionAnswers answers, TokenSigner signer)
     {
         if (await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not { } form)
             return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The body must be application/x-www-form-urlencoded."));
         var authenticated = await authentication.AuthenticateAsync(http.Request, form, http.RequestAborted, secretNeeded: true);
         if (authenticated is not ClientAuthenticationResult.Authenticated(var caller)) return ((ClientAuthenticationResult.Failed)authenticated).Result;
         if (form["token"] is not { } token) return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "token is missing."));
-        return new IntrospectionResponse(await answers.AnswerAsync(caller, token, http.RequestAborted));
+        var answer = new IntrospectionResponse(await answers.AnswerAsync(caller, token, http.RequestAborted));
+        return WantsJwt(http.Request) ? new SignedIntrospectionResponse(await signer.SignIntrospectionAsync(caller, answer.ToJson(), http.RequestAborted)) : answer;
+    }
+
+    /// <summary>RFC 9701 §4: the caller names the media type. Whoever takes anything gets JSON, as ever.</summary>
+    internal static bool WantsJwt(HttpRequest request)
+    {
+        var accepted = request.GetTypedHeaders().Accept;
+        return Quality(SignedIntrospectionResponse.MediaType) is > 0 and var jwt && jwt >= Quality("application/json");
+
+        double Quality(string type) => accepted.Where(range => range.MediaType.Equals(type, StringComparison.OrdinalIgnoreCase)).Select(range => range.Quality ?? 1).DefaultIfEmpty(0).Max();
     }
 }
 
@@ -92,6 +103,9 @@ internal sealed class IntrospectionResponse(IntrospectionResponse.Body? body) : 
 {
     private static readonly byte[] Inactive = """{"active":false}"""u8.ToArray();
 
+    /// <summary>The whole answer, to be put into a JWT.</summary>
+    public JsonElement ToJson() => body is null ? JsonElement.Parse(Inactive) : JsonSerializer.SerializeToElement(body, ApiJson.Default.IntrospectionBody);
+
     public Task ExecuteAsync(HttpContext httpContext)
     {
         var response = httpContext.Response;
@@ -121,4 +135,17 @@ internal sealed class IntrospectionResponse(IntrospectionResponse.Body? body) : 
 
     /// <summary>What the token is bound to.</summary>
     internal sealed record Confirmation([property: JsonPropertyName("jkt")] string Jkt);
+}
+
+/// <summary>RFC 9701 §5: the same as a signed JWT, for callers who must prove later what they were told.</summary>
+internal sealed class SignedIntrospectionResponse(string jwt) : IResult
+{
+    public const string MediaType = "application/" + TokenSigner.IntrospectionType;
+
+    public Task ExecuteAsync(HttpContext httpContext)
+    {
+        OAuthErrorResult.NoStore(httpContext.Response);
+        httpContext.Response.ContentType = MediaType;
+        return httpContext.Response.WriteAsync(jwt, httpContext.RequestAborted);
+    }
 }

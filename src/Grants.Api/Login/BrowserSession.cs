@@ -26,8 +26,13 @@ public sealed class BrowserSession(EventLog log, Settings settings, TimeProvider
 
     private bool Https => settings.IssuerUri.Scheme == "https";
 
-    /// <summary>The __Host- prefix needs https; on a developer's machine there is none.</summary>
-    public static string CookieName(Settings settings, string name) => settings.IssuerUri.Scheme == "https" ? $"__Host-{name}" : name;
+    /// <summary>
+    /// The __Host- prefix needs https; on a developer's machine there is none. It also needs the whole host: beside an issuer with a path
+    /// other applications may stand, which are not to get its cookies.
+    /// </summary>
+    public static string CookieName(Settings settings, string name) => settings.IssuerUri.Scheme != "https" ? name : settings.BasePath.Length == 0 ? $"__Host-{name}" : $"__Secure-{name}";
+
+    public static string CookiePath(Settings settings) => settings.BasePath.Length == 0 ? "/" : settings.BasePath;
 
     /// <summary>The session that this browser's cookie names, if it and the person's account still stand. Exact: both are read from their streams.</summary>
     public async Task<Session?> FindAsync(HttpContext http)
@@ -57,7 +62,7 @@ public sealed class BrowserSession(EventLog log, Settings settings, TimeProvider
             HttpOnly = true,
             Secure = Https,
             SameSite = SameSiteMode.Lax,
-            Path = "/",
+            Path = CookiePath(settings),
             IsEssential = true,
         });
         return mark;

@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using System.Threading.RateLimiting;
+using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Domain.Protocol;
@@ -7,17 +8,19 @@ using Microsoft.AspNetCore.Identity;
 
 namespace Grants.Api.Login;
 
-/// <summary>What came of a user name and a password. Unknown, wrong, locked and disabled are one and the same answer.</summary>
-public enum SignInOutcome { Proven, Refused, TooManyTries }
+/// <summary>What came of a user name and a password. Unknown, wrong, locked and disabled are one and the same answer; when busy, nothing was tried.</summary>
+public enum SignInOutcome { Proven, Refused, TooManyTries, Busy }
 
 /// <summary>
 /// Checks a user name and a password with Identity's hasher and lock-out. Failures are written off the request, so that neither the
 /// answer nor its timing tells whether the account exists (design §2).
 /// </summary>
-public sealed class PasswordSignIn(IServiceScopeFactory scopes, PersonalData personal, SignInFailures failures, Settings settings) : IDisposable
+public sealed class PasswordSignIn(IServiceScopeFactory scopes, PersonalData personal, PasswordChecks checks, SignInFailures failures, Settings settings) : IDisposable
 {
-    private readonly PartitionedRateLimiter<string> _tries = PartitionedRateLimiter.Create<string, string>(key =>
-        RateLimitPartition.GetFixedWindowLimiter(key, _ => new FixedWindowRateLimiterOptions { PermitLimit = settings.SignInsPerQuarterHour, Window = TimeSpan.FromMinutes(15), QueueLimit = 0 }));
+    private readonly PartitionedRateLimiter<string> _tries = PerQuarterHour(settings.SignInsPerQuarterHour);
+
+    /// <summary>Only failures count here: many people may be behind one address.</summary>
+    private readonly PartitionedRateLimiter<string> _failures = PerQuarterHour(settings.FailedSignInsPerQuarterHourPerNetwork);
 
     /// <summary>A hash of nobody's password: an unknown name costs what a wrong password costs.</summary>
     private readonly Lazy<string> _nobody = new(() => new PasswordHasher<Person>().HashPassword(null!, "nobody's password"));
@@ -25,9 +28,21 @@ public sealed class PasswordSignIn(IServiceScopeFactory scopes, PersonalData per
     public async Task<(SignInOutcome Outcome, SubjectId? Subject)> TryAsync(string username, Secret password, Cause cause, CancellationToken cancellation)
     {
         var name = username.Normalize().ToUpperInvariant();
+        using var network = _failures.AttemptAcquire(cause.Network ?? "", permitCount: 0);
+        if (!network.IsAcquired) return TooMany("FailedSignInsPerQuarterHourPerNetwork");
         using var lease = _tries.AttemptAcquire($"{cause.Network}|{await personal.LoginHashAsync(name, cancellation)}");
-        if (!lease.IsAcquired) return (SignInOutcome.TooManyTries, null);
+        if (!lease.IsAcquired) return TooMany("SignInsPerQuarterHour");
 
+        using var turn = await checks.EnterAsync(cause.Network, cancellation);
+        if (!turn.IsAcquired) return (SignInOutcome.Busy, null);
+        var tried = await CheckAsync(username, password, cause);
+        Refusals.CountSignIn(proven: tried.Outcome == SignInOutcome.Proven);
+        if (tried.Outcome == SignInOutcome.Refused) _failures.AttemptAcquire(cause.Network ?? "").Dispose();
+        return tried;
+    }
+
+    private async Task<(SignInOutcome Outcome, SubjectId? Subject)> CheckAsync(string username, Secret password, Cause cause)
+    {
         await using var scope = scopes.CreateAsyncScope();
         var people = scope.ServiceProvider.GetRequiredService<People>();
         var person = await people.FindByNameAsync(username);
@@ -50,7 +65,20 @@ public sealed class PasswordSignIn(IServiceScopeFactory scopes, PersonalData per
         return (SignInOutcome.Proven, person.Subject);
     }
 
-    public void Dispose() => _tries.Dispose();
+    public void Dispose()
+    {
+        _tries.Dispose();
+        _failures.Dispose();
+    }
+
+    private static (SignInOutcome Outcome, SubjectId? Subject) TooMany(string limit)
+    {
+        Refusals.Count(limit);
+        return (SignInOutcome.TooManyTries, null);
+    }
+
+    private static PartitionedRateLimiter<string> PerQuarterHour(int permits) => PartitionedRateLimiter.Create<string, string>(key =>
+        RateLimitPartition.GetFixedWindowLimiter(key, _ => new FixedWindowRateLimiterOptions { PermitLimit = permits, Window = TimeSpan.FromMinutes(15), QueueLimit = 0 }));
 }
 
 /// <summary>Writes failed sign-ins to real accounts, one after the other, off the requests that failed.</summary>

@@ -17,7 +17,7 @@ public static class SignInEndpoint
 
     [WolverineGet("/signin")]
     public static IResult Get(HttpContext http, PageFrame pages) =>
-        PageFrame.Page<SignInPage>(new SignInModel(pages.Site, pages.Field(http), "/signin", null, null, false, null, false, null));
+        PageFrame.Page<SignInPage>(new SignInModel(pages.Site, pages.Field(http), pages.At("/signin"), null, null, false, null, false, null));
 
     [WolverinePost("/signin")]
     public static Task<IResult> Post(HttpContext http, SignInHandling signIn) => signIn.SubmitAsync(http, null, Home);
@@ -49,9 +49,9 @@ public sealed class SignInHandling(EventLog log, PasswordSignIn passwords, Brows
     {
         // The form's redirects may end at the app (nothing new to ask), so the policy names it.
         if (open is not null) http.SetPolicy(new PagePolicy([SecurityHeaders.FormTarget(open.Authorization.Request.RedirectUri.Value)]));
-        var action = open is null ? "/signin" : $"/signin/{open.Authorization.Id:N}";
+        var action = pages.At(open is null ? "/signin" : $"/signin/{open.Authorization.Id:N}");
         var username = typed ?? (confirm is not null ? await NameOf(confirm.Subject, http.RequestAborted) : open?.Private.LoginHint);
-        var status = tooMany ? StatusCodes.Status429TooManyRequests : error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest;
+        var status = tooMany || error == SignInModel.Busy ? StatusCodes.Status429TooManyRequests : error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest;
         return PageFrame.Page<SignInPage>(new SignInModel(pages.Site, pages.Field(http), action, open is null ? null : pages.App(open.Client, open.Authorization.Request.RedirectUri.Value),
             username, confirm is not null && error is null && !tooMany, error, tooMany, confirm is null ? null : $"{action}/other"), status);
     }
@@ -67,6 +67,8 @@ public sealed class SignInHandling(EventLog log, PasswordSignIn passwords, Brows
         var client = open?.Client.ClientId;
         var cause = await causes.Of(http, Cause.System("sign-in"), client);
         var (outcome, found) = await passwords.TryAsync(username.Trim(), new Secret(password), cause, http.RequestAborted);
+        if (outcome is SignInOutcome.TooManyTries or SignInOutcome.Busy) http.Response.Headers.RetryAfter = outcome == SignInOutcome.Busy ? "5" : "900";
+        if (outcome == SignInOutcome.Busy) return await PageAsync(http, open, null, SignInModel.Busy, false, username);
         if (outcome != SignInOutcome.Proven || found is not { } subject)
             return await PageAsync(http, open, null, outcome == SignInOutcome.TooManyTries ? null : SignInModel.WrongPassword, outcome == SignInOutcome.TooManyTries, username);
 

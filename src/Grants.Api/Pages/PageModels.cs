@@ -5,7 +5,8 @@ namespace Grants.Api.Pages;
 /// <param name="Host">The issuer's host, "auth.example.org".</param>
 /// <param name="Help">Where help is, if anywhere.</param>
 /// <param name="Privacy">The privacy notice, if there is one.</param>
-public sealed record SiteModel(string Name, string Host, Uri? Help, Uri? Privacy);
+/// <param name="Base">The issuer's path, under which the stylesheet and the icon stand; empty when it has none.</param>
+public sealed record SiteModel(string Name, string Host, Uri? Help, Uri? Privacy, string Base = "");
 
 /// <summary>The hidden field that proves a form came from our own page.</summary>
 public sealed record Antiforgery(string FieldName, string Token);
@@ -94,6 +95,9 @@ public sealed record SignInModel(
 {
     /// <summary>The one answer for an unknown address, a wrong password, a locked and a disabled account.</summary>
     public const string WrongPassword = "That email address and password don't match. Check both and try again.";
+
+    /// <summary>The one answer when more people sign in than can be served.</summary>
+    public const string Busy = "Many people are signing in right now, so your password was not looked at. Wait a few seconds, then try again.";
 
     /// <summary>The one answer to too many tries.</summary>
     public const string Throttled = "Too many tries. Wait 15 minutes, then try again.";

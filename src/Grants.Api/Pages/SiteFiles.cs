@@ -9,6 +9,7 @@ public static class SiteFiles
     private static readonly byte[] Stylesheet = Read("grants.css");
     private static readonly byte[] Icon = Read("icon.svg");
 
+    /// <summary>Without the issuer's path.</summary>
     internal static string StylesheetAddress { get; } = $"/grants.css?v={Convert.ToHexStringLower(SHA256.HashData(Stylesheet))[..8]}";
 
     [WolverineGet("/grants.css")]

@@ -15,19 +15,17 @@ namespace Grants.Api.PushedAuthorization;
 public static class PushedAuthorizationEndpoint
 {
     [WolverinePost("/par")]
-    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, DpopProofs proofs, PushedRequests requests)
+    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, PushedRequests requests)
     {
         if (await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not { } form)
             return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The body must be application/x-www-form-urlencoded."));
         var authenticated = await authentication.AuthenticateAsync(http.Request, form, http.RequestAborted);
-        if (authenticated is not ClientAuthenticationResult.Authenticated(var client)) return ((ClientAuthenticationResult.Failed)authenticated).Result;
-        var (jkt, badProof) = await proofs.CheckAsync(http);
-        return badProof is null ? await requests.PushAsync(http, client, form, jkt) : new OAuthErrorResult(badProof);
+        return authenticated is ClientAuthenticationResult.Authenticated(var client) ? await requests.PushAsync(http, client, form) : ((ClientAuthenticationResult.Failed)authenticated).Result;
     }
 }
 
 /// <summary>Validates a request as if a browser had brought it, records it, and names it: <c>urn:ietf:params:oauth:request_uri:</c> and a sealed handle.</summary>
-public sealed class PushedRequests(EventLog log, RequestReader reader, ArrivalLimits limits, Causes causes, SealedHandles handles, Settings settings, TimeProvider clock)
+public sealed class PushedRequests(EventLog log, RequestReader reader, ArrivalLimits limits, DpopProofs proofs, Causes causes, SealedHandles handles, Settings settings, TimeProvider clock)
 {
     private const string Prefix = "urn:ietf:params:oauth:request_uri:";
 
@@ -37,8 +35,7 @@ public sealed class PushedRequests(EventLog log, RequestReader reader, ArrivalLi
     /// <summary>What comes after the prefix.</summary>
     public static string HandleIn(string requestUri) => requestUri[Prefix.Length..];
 
-    /// <param name="jkt">The key that the client proved to have: the code will be bound to it, as if <c>dpop_jkt</c> had named it (RFC 9449 §10.1).</param>
-    public async Task<IResult> PushAsync(HttpContext http, Client client, Parameters form, JwkThumbprint? jkt)
+    public async Task<IResult> PushAsync(HttpContext http, Client client, Parameters form)
     {
         if (form["request_uri"] is not null) return Refuse(new OAuthError(ErrorCode.InvalidRequest, "A request_uri can't be pushed."));
         switch (await reader.ReadAsync(form.With("client_id", client.ClientId.Value), client, pushed: true, http.RequestAborted))
@@ -46,13 +43,16 @@ public sealed class PushedRequests(EventLog log, RequestReader reader, ArrivalLi
             // What a browser would be shown: invalid_request, or what is wrong with the request object (RFC 9126 §2.3).
             case AuthorizeRequest.ShowPage(var error, _): return Refuse(error);
             case AuthorizeRequest.RedirectError refused: return Refuse(refused.Error);
-            case AuthorizeRequest.Valid { Request.DpopJkt: { } named } when jkt is { } key && named != key: return Refuse(new OAuthError(ErrorCode.InvalidRequest, "dpop_jkt is not the key of the DPoP proof."));
-            case AuthorizeRequest.Valid valid: return await RecordAsync(http, client, jkt is null ? valid : valid with { Request = valid.Request with { DpopJkt = jkt } });
+            case AuthorizeRequest.Valid valid: return await AdmitAsync(http, client, valid);
             default: throw new System.Diagnostics.UnreachableException();
         }
     }
 
-    private async Task<IResult> RecordAsync(HttpContext http, Client client, AuthorizeRequest.Valid valid)
+    /// <summary>
+    /// The limit comes before the proof, whose <c>jti</c> is written down: a client without a secret is whoever says so, and nobody may
+    /// fill that table either (E11). A key that was proven is what the code will be bound to, as if <c>dpop_jkt</c> had named it (RFC 9449 §10.1).
+    /// </summary>
+    private async Task<IResult> AdmitAsync(HttpContext http, Client client, AuthorizeRequest.Valid valid)
     {
         if (!(client.Metadata.IsConfidential ? limits.Admit(client.ClientId) : limits.Admit(client.ClientId, http.Connection.RemoteIpAddress)))
         {
@@ -60,6 +60,15 @@ public sealed class PushedRequests(EventLog log, RequestReader reader, ArrivalLi
             return Refuse(new OAuthError(ErrorCode.TemporarilyUnavailable, "The limit of authorization requests per minute is reached."), StatusCodes.Status429TooManyRequests);
         }
 
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        if (badProof is not null) return Refuse(badProof);
+        return valid.Request.BoundTo(jkt) is { } bound
+            ? await RecordAsync(http, client, valid with { Request = bound })
+            : Refuse(new OAuthError(ErrorCode.InvalidRequest, "dpop_jkt is not the key of the DPoP proof."));
+    }
+
+    private async Task<IResult> RecordAsync(HttpContext http, Client client, AuthorizeRequest.Valid valid)
+    {
         var id = Guid.CreateVersion7(clock.GetUtcNow());
         var request = await reader.SealAsync(valid, http.RequestAborted);
         await log.Commit(await causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId), [id],

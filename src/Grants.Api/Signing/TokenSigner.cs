@@ -20,6 +20,9 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     /// <summary>RFC 9068 §2.1.</summary>
     private const string AccessTokenType = "at+jwt";
 
+    /// <summary>RFC 9701 §5; the media type of the answer is the same.</summary>
+    internal const string IntrospectionType = "token-introspection+jwt";
+
     /// <summary>JARM §2.1 recommends at most ten minutes.</summary>
     private static readonly TimeSpan ResponseLifetime = TimeSpan.FromMinutes(5);
 
@@ -61,6 +64,28 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
         claims["aud"] = client.ClientId.Value;
         claims["exp"] = (clock.GetUtcNow() + ResponseLifetime).ToUnixTimeSeconds();
         return Handler.CreateToken(new SecurityTokenDescriptor { Claims = claims, SigningCredentials = key.Credentials });
+    }
+
+    /// <summary>
+    /// An introspection answer in a JWT: RFC 9701 §5. It has no <c>sub</c> and no <c>exp</c> of its own, and a type of its own, so that nobody
+    /// takes it for an access token (§8.1). Signed only, not encrypted.
+    /// </summary>
+    /// <param name="answer">What an answer in JSON would be.</param>
+    public async Task<string> SignIntrospectionAsync(Client caller, JsonElement answer, CancellationToken cancellation)
+    {
+        var key = await ring.ActiveAsync(caller.Metadata.EffectiveIntrospectionSignedResponseAlg, cancellation);
+        return Handler.CreateToken(new SecurityTokenDescriptor
+        {
+            Claims = new Dictionary<string, object>
+            {
+                ["iss"] = settings.Issuer,
+                ["aud"] = caller.ClientId.Value,
+                ["iat"] = clock.GetUtcNow().ToUnixTimeSeconds(),
+                ["token_introspection"] = answer,
+            },
+            TokenType = IntrospectionType,
+            SigningCredentials = key.Credentials,
+        });
     }
 
     /// <summary>What an access token of ours says, if it is genuine, in time and meant for this server itself; else null.</summary>

@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
+using Grants.Api.Discovery;
 using Grants.Api.Dpop;
 using Grants.Api.Http;
 using Grants.Api.Keys;
@@ -6,6 +8,7 @@ using Grants.Api.Log;
 using Grants.Api.Signing;
 using Grants.Domain.Claims;
 using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
 using Grants.Domain.TokenFamilies;
 using Wolverine.Http;
 
@@ -24,7 +27,7 @@ public static class UserInfoEndpoint
 }
 
 /// <summary>Checks the access token, and the proof of the key that it is bound to, and says what its scopes cover.</summary>
-public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lookups, PersonalData personal, DpopProofs proofs, TimeProvider clock)
+public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lookups, PersonalData personal, DpopProofs proofs, Settings settings, TimeProvider clock)
 {
     public async Task<IResult> AnswerAsync(HttpContext http, Parameters? form)
     {
@@ -36,7 +39,8 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
         var scheme = header.StartsWith("DPoP ", StringComparison.OrdinalIgnoreCase) ? TokenType.Dpop : TokenType.Bearer;
         var sent = header.StartsWith(scheme + " ", StringComparison.OrdinalIgnoreCase) ? header[(scheme.Length + 1)..].Trim() : form?["access_token"];
         if (string.IsNullOrEmpty(sent))
-            return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidToken, "An access token is needed."), StatusCodes.Status401Unauthorized, $"{BearerChallenge.Missing}, {DpopChallenge.Missing}");
+            return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidToken, "An access token is needed."), StatusCodes.Status401Unauthorized,
+                $"{BearerChallenge.Missing}, {BearerChallenge.Parameters([Metadata])}, {DpopChallenge.Missing}");
 
         if (await signer.ReadAccessTokenAsync(sent, http.RequestAborted) is not { Id: { Grant: { } grantId } id, Subject: { } subject } token) return InvalidToken(scheme);
         // A bound token is worth nothing without its key, and who says DPoP must not get by with a token that has none (RFC 9449 §7.2).
@@ -56,15 +60,28 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
 
         // What the token carries, less what the person has taken back since.
         var scopes = token.Scopes.Intersect(grant.Scopes);
-        if (!scopes.Contains(StandardScopes.OpenId)) return Refuse(scheme, StatusCodes.Status403Forbidden, ErrorCode.InsufficientScope, "The access token lacks the openid scope.", StandardScopes.OpenId);
+        if (!scopes.Contains(StandardScopes.OpenId)) return Refuse(scheme, StatusCodes.Status403Forbidden, ErrorCode.InsufficientScope, "The access token lacks the openid scope.", ("scope", StandardScopes.OpenId));
+        // Both times in whole seconds, as the token has the one.
+        if (settings.UserInfoSignIn is { } needed && !needed.IsMetBy(token.Acr, token.AuthTime is { } signedIn ? DateTimeOffset.FromUnixTimeSeconds(signedIn) : null, DateTimeOffset.FromUnixTimeSeconds(clock.GetUtcNow().ToUnixTimeSeconds())))
+            return Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InsufficientUserAuthentication, "The person has to sign in again.", [.. WantedOf(needed)]);
 
         var claims = await personal.OpenAsync(person.Claims, http.RequestAborted) is { } json ? JsonNode.Parse(json)!.AsObject() : [];
         OAuthErrorResult.NoStore(http.Response);
         return Results.Json(TokenClaims.OfUserInfo(subject, claims, scopes));
     }
 
-    private static OAuthErrorResult InvalidToken(string scheme) => Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is invalid, has expired or was removed.");
+    /// <summary>Where a caller reads what this API wants: RFC 9728 §5.1.</summary>
+    private (string Name, string Value) Metadata => ("resource_metadata", settings.WellKnownUrl(ProtectedResourceEndpoint.Name, "/userinfo"));
 
-    private static OAuthErrorResult Refuse(string scheme, int status, string code, string description, string? scope = null) => new(new OAuthError(code, description), status,
-        scheme == TokenType.Dpop ? DpopChallenge.For(code, description, scope) : $"{BearerChallenge.For(code, description, scope)}, {DpopChallenge.Missing}");
+    private OAuthErrorResult InvalidToken(string scheme) => Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is invalid, has expired or was removed.");
+
+    private OAuthErrorResult Refuse(string scheme, int status, string code, string description, params (string Name, string Value)[] more) => new(new OAuthError(code, description), status,
+        scheme == TokenType.Dpop ? DpopChallenge.For(code, description, [.. more, Metadata]) : $"{BearerChallenge.For(code, description, [.. more, Metadata])}, {DpopChallenge.Missing}");
+
+    /// <summary>RFC 9470 §3: what the app has to ask the authorization endpoint for.</summary>
+    private static IEnumerable<(string Name, string Value)> WantedOf(AuthenticationRequirement needed)
+    {
+        if (needed.AcrValues.Count > 0) yield return ("acr_values", needed.AcrValues.ToString());
+        if (needed.MaxAge is { } maxAge) yield return ("max_age", ((long)maxAge.TotalSeconds).ToString(CultureInfo.InvariantCulture));
+    }
 }

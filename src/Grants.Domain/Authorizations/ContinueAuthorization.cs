@@ -40,6 +40,10 @@ public static class ContinueAuthorization
             ? (IEnumerable<StreamEvent>)[]
             : [On(authorization, new AuthorizationEvent.SubjectAuthenticated(session.Subject, session.Id, session.Authentication, now))];
 
+        // Signed in for this very request, and yet not as it wants: asking again would change nothing.
+        if (!Reaches(request, session.Authentication))
+            return Refuse(authorization, ErrorCode.UnmetAuthenticationRequirements, "The sign-in did not reach one of the acr_values.", seen, now);
+
         var live = grant is not null && grant.IsLive(now) ? grant : null;
         if (live is null || MustAsk(request, ask.Client, live))
         {
@@ -58,7 +62,7 @@ public static class ContinueAuthorization
     }
 
     /// <summary>
-    /// <c>prompt=login</c>, <c>select_account</c> and <c>max_age</c>, OpenID Connect Core §3.1.2.1. A proof given for this very
+    /// <c>prompt=login</c>, <c>select_account</c>, <c>max_age</c> and <c>acr_values</c>, OpenID Connect Core §3.1.2.1. A proof given for this very
     /// request always counts, or <c>max_age=0</c> would ask for ever.
     /// </summary>
     private static bool NeedsFreshProof(Authorization authorization, Session session, DateTimeOffset now)
@@ -67,8 +71,10 @@ public static class ContinueAuthorization
         var request = authorization.Request;
         return request.Prompts(PromptValue.Login) || request.Prompts(PromptValue.SelectAccount)
             || (request.MaxAgeSeconds is { } maxAge && now - session.Authentication.At > TimeSpan.FromSeconds(maxAge))
-            || request.MaxAgeSeconds == 0;
+            || request.MaxAgeSeconds == 0 || !Reaches(request, session.Authentication);
     }
+
+    private static bool Reaches(AuthorizationRequest request, Authentication authentication) => request.AcrValues?.Contains(authentication.Acr) ?? true;
 
     /// <summary>
     /// Whether something is new. What a person refused is an answer, too, and is asked again only when the app sends

@@ -25,6 +25,9 @@ public sealed record ClientMetadata
 
     /// <summary>What signs its authorization responses (JARM §4); null: RS256, as that specification says.</summary>
     public string? AuthorizationSignedResponseAlg { get; init; }
+
+    /// <summary>What signs the introspection answers that it wants as a JWT (RFC 9701 §6); null: RS256, as that specification says.</summary>
+    public string? IntrospectionSignedResponseAlg { get; init; }
     public int? DefaultMaxAge { get; init; }
     public bool RequireAuthTime { get; init; }
 
@@ -97,6 +100,8 @@ public sealed record ClientMetadata
     public bool IsNative => ApplicationType == "native";
 
     public string EffectiveAuthorizationSignedResponseAlg => AuthorizationSignedResponseAlg ?? SigningAlgorithm.RS256;
+
+    public string EffectiveIntrospectionSignedResponseAlg => IntrospectionSignedResponseAlg ?? SigningAlgorithm.RS256;
 
     /// <param name="bound">Whether the refresh token is bound to a key.</param>
     public TimeSpan RetryWindow(bool bound) => RefreshRetryWindow ?? (IsConfidential || bound ? TimeSpan.FromSeconds(30) : TimeSpan.Zero);

@@ -58,6 +58,8 @@ public static class DeclareClient
             return Metadata($"id_token_signed_response_alg: {client.IdTokenSignedResponseAlg} is not supported.");
         if (client.AuthorizationSignedResponseAlg is { } responseAlg && !SigningAlgorithm.Supported.Contains(responseAlg))
             return Metadata($"authorization_signed_response_alg: {responseAlg} is not supported.");
+        if (client.IntrospectionSignedResponseAlg is { } introspectionAlg && !SigningAlgorithm.Supported.Contains(introspectionAlg))
+            return Metadata($"introspection_signed_response_alg: {introspectionAlg} is not supported.");
         if (client.RequestObjectSigningAlg is { } requestAlg && !SigningAlgorithm.Supported.Contains(requestAlg))
             return Metadata($"request_object_signing_alg: {requestAlg} is not supported.");
         if (client.RequestObjectSigningAlg is not null && client is { Jwks: null, JwksUri: null })

@@ -26,6 +26,12 @@ public static class ErrorCode
     public const string InvalidDpopProof = "invalid_dpop_proof";
     public const string UseDpopNonce = "use_dpop_nonce";
 
+    // RFC 9470 §3
+    public const string InsufficientUserAuthentication = "insufficient_user_authentication";
+
+    // OpenID Connect Core Unmet Authentication Requirements 1.0 §2, RFC 9470 §5
+    public const string UnmetAuthenticationRequirements = "unmet_authentication_requirements";
+
     // OpenID Connect Core §3.1.2.6
     public const string LoginRequired = "login_required";
     public const string ConsentRequired = "consent_required";

@@ -29,6 +29,9 @@ public sealed record Authentication(DateTimeOffset At, string Acr, ValueList<str
     /// <summary>The class that a password alone reaches.</summary>
     public const string PasswordAcr = "urn:grants:acr:password";
 
+    /// <summary>Every class that a sign-in can reach here.</summary>
+    public static readonly ValueList<string> AcrValues = [PasswordAcr];
+
     public static Authentication ByPassword(DateTimeOffset now) => new(now, PasswordAcr, ["pwd"]);
 }
 

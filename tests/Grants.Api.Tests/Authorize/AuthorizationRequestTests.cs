@@ -231,7 +231,7 @@ public sealed class AuthorizationRequestTests(AppFixture app)
     public async Task Hints_about_language_and_display_and_unknown_parameters_are_no_errors()
     {
         var hint = Witness.Saw("personal data", $"{Journey.Random(8)}@hint.example");
-        var page = await app.NewVisitor().GetAsync(Journey.Ask(TestClient.Tally, ("ui_locales", "xx-Nowhere tlh"), ("claims_locales", "zz"), ("display", "hologram"), ("acr_values", "urn:none"), ("login_hint", hint), ("who_knows", "1")).Address);
+        var page = await app.NewVisitor().GetAsync(Journey.Ask(TestClient.Tally, ("ui_locales", "xx-Nowhere tlh"), ("claims_locales", "zz"), ("display", "hologram"), ("login_hint", hint), ("who_knows", "1")).Address);
         Assert.True(page.IsAt("/signin/"), page.Heading);
         Assert.Contains($"value=\"{hint}\"", page.Body, StringComparison.Ordinal);
     }

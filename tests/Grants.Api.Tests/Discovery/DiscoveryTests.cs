@@ -17,7 +17,7 @@ public sealed class DiscoveryTests(AppFixture app)
 
     public static TheoryData<string, string> Routes => new()
     {
-        { "/.well-known/openid-configuration", "GET" }, { "/.well-known/oauth-authorization-server", "GET" }, { "/jwks", "GET" }, { "/healthz", "GET" }, { "/readyz", "GET" },
+        { "/.well-known/openid-configuration", "GET" }, { "/.well-known/oauth-authorization-server", "GET" }, { "/.well-known/oauth-protected-resource", "GET" }, { "/.well-known/oauth-protected-resource/userinfo", "GET" }, { "/jwks", "GET" }, { "/healthz", "GET" }, { "/readyz", "GET" },
         { "/authorize", "GET POST" }, { "/authorize/00000000000000000000000000000001", "GET" }, { "/par", "POST" }, { "/token", "POST" }, { "/introspect", "POST" }, { "/revoke", "POST" }, { "/userinfo", "GET POST" }, { "/logout", "GET POST" },
         { "/logout/confirm", "POST" }, { "/signed-out", "GET" }, { "/signin", "GET POST" }, { "/signin/00000000000000000000000000000001", "GET POST" },
         { "/signin/00000000000000000000000000000001/other", "GET" }, { "/consent/00000000000000000000000000000001", "GET POST" }, { "/account", "GET" }, { "/account/apps", "GET" },

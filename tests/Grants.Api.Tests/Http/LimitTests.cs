@@ -1,9 +1,12 @@
+using System.Diagnostics.Metrics;
 using System.Net;
+using Grants.Projections;
 using Grants.Testing;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 
 namespace Grants.Api.Tests.Http;
 
@@ -15,12 +18,13 @@ public sealed class LimitedApp : GrantsApp, IAsyncLifetime
         .UseSetting("Grants:Limits:AuthorizationsPerMinutePerClient", "4")
         .UseSetting("Grants:Limits:SignInsPerQuarterHour", "3")
         .UseSetting("Grants:Limits:ClientSecretsPerMinute", "5")
+        .UseSetting("Grants:Limits:FailedSignInsPerQuarterHourPerNetwork", "9")
         .ConfigureTestServices(services => services.AddSingleton<IStartupFilter>(new FromWherever())));
 
     /// <summary>A request may say where it pretends to come from.</summary>
     internal const string From = "X-Test-From";
 
-    private sealed class FromWherever : IStartupFilter
+    internal sealed class FromWherever : IStartupFilter
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
         {
@@ -103,6 +107,129 @@ public sealed class LimitTests(LimitedApp app) : IClassFixture<LimitedApp>
         Assert.Equal((HttpStatusCode.TooManyRequests, "temporarily_unavailable"), (refused.Response.StatusCode, refused.Error));
         Assert.Equal(TimeSpan.FromMinutes(1), refused.Response.Headers.RetryAfter!.Delta);
         Assert.Equal(HttpStatusCode.TooManyRequests, (await guesser.IntrospectAsync(TestClient.Poster, "any")).Response.StatusCode);
+    }
+
+    [Fact, Trait("Attack", "U1"), Trait("Attack", "E11"), Trait("Rule", "G-10")]
+    public async Task Who_tries_many_names_from_one_network_is_told_to_wait_there_and_nothing_is_written()
+    {
+        await app.AppendsNothingAsync(async () =>
+        {
+            // The names are nobody's. Those who get it right are not counted.
+            for (var i = 0; i < 9; i++) Assert.Equal(HttpStatusCode.BadRequest, (await TryFromAsync("198.51.110.7", Witness.Saw("personal data", $"{Journey.Random(8)}@nobody.example"), "wrong")).Status);
+            var refused = await TryFromAsync("198.51.110.8", TestConfiguration.Sam, TestConfiguration.SamPassword);
+            refused.StaysHere(HttpStatusCode.TooManyRequests);
+            Assert.Equal("900", refused.Header("Retry-After"));
+        });
+        for (var i = 0; i < 3; i++) Assert.Equal("/account/apps", (await TryFromAsync("198.51.111.7", TestConfiguration.Sam, TestConfiguration.SamPassword)).Location);
+    }
+
+    [Fact, Trait("Attack", "E11"), Trait("Law", "L12")]
+    public async Task Requests_that_prove_nothing_write_nothing_however_many_they_are()
+    {
+        using var http = From("198.51.112.7");
+        var (ids, before) = (await UsedIdsAsync(), await app.PositionAsync());
+        using var key = new DpopKey();
+        for (var i = 0; i < 60; i++)
+        {
+            var client = new TestClient($"nobody-{i}", Journey.Random(), "https://nobody.example/cb", "openid");
+            Assert.False((await http.TokenAsync(client, ("grant_type", "client_credentials"))).Ok);
+            Assert.False((await http.PushAsync(Journey.Ask(client with { Secret = null }))).Ok);
+            Assert.False((await http.PushAsync(Journey.Ask(TestClient.BrowserApp, ("scope", "bad")))).Ok);
+            Assert.False((await http.IntrospectAsync(client, "nonsense")).Ok);
+            Assert.True((await http.RevokeAsync(TestClient.BrowserApp, "nonsense")).Ok);
+            (await app.NewVisitor().GetAsync(Journey.Ask(client).Address)).StaysHere();
+            foreach (var path in (string[])["/token", "/par", "/userinfo"])
+            {
+                using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new FormUrlEncodedContent([new("client_id", TestClient.BrowserApp.Id), new("grant_type", "refresh_token"), new("refresh_token", "nonsense")]) };
+                request.Headers.Add("DPoP", key.Prove(HttpMethod.Post, path, app.Clock.GetUtcNow()));
+                Assert.False((await http.SendAsync(request)).IsSuccessStatusCode);
+            }
+        }
+
+        Assert.Equal([], await app.StoryAsync(before));
+        Assert.Equal(ids, await UsedIdsAsync());
+    }
+
+    [Fact, Trait("Attack", "E11"), Trait("Rule", "PAR-8"), Trait("Rule", "DP-2")]
+    public async Task Beyond_the_limit_not_even_a_good_proof_of_a_new_key_is_written_down()
+    {
+        using var http = From("198.51.113.7");
+        using var first = new DpopKey();
+        var (ids, before) = (await UsedIdsAsync(), await app.PositionAsync());
+        var refused = await PushAsync(first, nonce: null); // counts like any other, or asking for nonces would be free
+        Assert.Equal("use_dpop_nonce", refused.Error);
+        var nonce = refused.Response.Headers.GetValues("DPoP-Nonce").Single();
+        var admitted = 0;
+        for (var i = 0; i < 12; i++)
+        {
+            using var key = new DpopKey();
+            var answer = await PushAsync(key, nonce);
+            if (answer.Ok) admitted++;
+            else Assert.Equal((HttpStatusCode.TooManyRequests, "temporarily_unavailable", "60"), (answer.Response.StatusCode, answer.Error, answer.Response.Headers.RetryAfter?.ToString()));
+        }
+
+        Assert.Equal(3, admitted);
+        Assert.Equal(["authorization.pushed", "authorization.pushed", "authorization.pushed"], await app.StoryAsync(before));
+        Assert.Equal(ids + 3, await UsedIdsAsync());
+
+        async Task<TokenAnswer> PushAsync(DpopKey key, string? nonce)
+        {
+            var form = Journey.ParametersOf(Journey.Ask(TestClient.NativeApp)).Where(field => field.Value is not null).Select(field => KeyValuePair.Create(field.Name, field.Value!));
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/par") { Content = new FormUrlEncodedContent(form) };
+            request.Headers.Add("DPoP", key.Prove(HttpMethod.Post, "/par", app.Clock.GetUtcNow(), nonce));
+            return await TokenAnswer.ReadAsync(await http.SendAsync(request));
+        }
+    }
+
+    [Fact, Trait("Attack", "E11"), Trait("Attack", "P12")]
+    public async Task What_is_refused_is_counted_without_a_word_about_whom()
+    {
+        var (counted, tags) = (new HashSet<string>(), new HashSet<string>());
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listening) =>
+            {
+                if (instrument.Meter.Name == "Grants.Limits") listening.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((instrument, _, labels, _) =>
+        {
+            lock (counted)
+            {
+                counted.Add(instrument.Name);
+                foreach (var (name, value) in labels) tags.Add($"{name}={value}");
+            }
+        });
+        listener.Start();
+
+        using var http = From("198.51.114.7");
+        for (var i = 0; i < 6; i++) await http.IntrospectAsync(TestClient.Bank with { Secret = "wrong" }, "nonsense");
+        for (var i = 0; i < 4; i++) await TryFromAsync("198.51.115.7", Witness.Saw("personal data", "counted@nobody.example"), "wrong");
+        await TryFromAsync("198.51.115.7", TestConfiguration.Sam, TestConfiguration.SamPassword);
+        lock (counted)
+        {
+            Assert.Superset(new HashSet<string> { "grants.limits.refused", "grants.sign_in.checked", "grants.client_authentication.failed" }, counted);
+            Assert.Superset(new HashSet<string> { "limit=ClientSecretsPerMinute", "limit=SignInsPerQuarterHour", "proven=True", "proven=False" }, tags);
+            Assert.All(tags, tag => Assert.Matches("^(limit=[A-Za-z]+|proven=(True|False))$", tag));
+        }
+    }
+
+    private async Task<long> UsedIdsAsync()
+    {
+        await using var command = app.Services.GetRequiredService<NpgsqlDataSource>().CreateCommand($"select count(*) from {GrantsStore.UsedIds}");
+        return (long)(await command.ExecuteScalarAsync())!;
+    }
+
+    /// <summary>One try from an address, no redirect followed.</summary>
+    private async Task<Page> TryFromAsync(string address, string username, string password)
+    {
+        var visitor = app.NewVisitor();
+        var page = await visitor.GetAsync("/signin");
+        return await visitor.SendOnceAsync(new HttpRequestMessage(HttpMethod.Post, page.FormAction)
+        {
+            Content = new FormUrlEncodedContent([.. page.HiddenFields, new("username", username), new("password", password)]),
+            Headers = { { LimitedApp.From, address } },
+        });
     }
 
     private HttpClient From(string address)

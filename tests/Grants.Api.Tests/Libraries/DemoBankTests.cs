@@ -15,6 +15,8 @@ namespace Grants.Api.Tests.Libraries;
 /// <summary>How the sample API checks bound tokens, with Microsoft's handler for bearer tokens.</summary>
 public sealed class DemoBankTests(AppFixture app) : IClassFixture<AppFixture>
 {
+    private const string Realm = "Bearer realm=\"Demo Bank\"";
+
     [Fact, Trait("Rule", "DP-7"), Trait("Attack", "T10"), Trait("Attack", "T11"), Trait("Library", "Microsoft.AspNetCore.Authentication.JwtBearer")]
     public async Task It_takes_bearer_tokens_and_bound_ones_with_their_proof_and_nothing_between()
     {
@@ -64,6 +66,35 @@ public sealed class DemoBankTests(AppFixture app) : IClassFixture<AppFixture>
         }
     }
 
+    [Fact, Trait("Rule", "SU-1"), Trait("Rule", "G-8"), Trait("Library", "Microsoft.AspNetCore.Authentication.JwtBearer")]
+    public async Task It_asks_for_a_new_sign_in_where_a_token_tells_of_an_old_one_or_of_none()
+    {
+        await using var bank = await BankAsync();
+        using var calls = bank.GetTestServer().CreateClient();
+        using var http = app.NewClient();
+        var (tokens, _, _, _) = await app.ConnectAsync(TestClient.Tally, TestConfiguration.Lin, "payments");
+        Assert.Equal((HttpStatusCode.OK, ""), await PayAsync(tokens.AccessToken));
+        Assert.Equal((HttpStatusCode.Forbidden, Realm + ", error=\"insufficient_scope\", scope=\"payments\""), await PayAsync((await http.RefreshAsync(TestClient.Tally, tokens.RefreshToken, "balances")).AccessToken));
+
+        const string Wanted = Realm + ", error=\"insufficient_user_authentication\", error_description=\"The person has to sign in again.\", max_age=\"3600\"";
+        app.Clock.Advance(TimeSpan.FromMinutes(61));
+        var (again, visitor, _, _) = await app.ConnectAsync(TestClient.Tally, TestConfiguration.Lin, "payments");
+        Assert.Equal((HttpStatusCode.OK, ""), await PayAsync(again.AccessToken));
+        app.Clock.Advance(TimeSpan.FromMinutes(61));
+        Assert.Equal((HttpStatusCode.Unauthorized, Wanted), await PayAsync((await http.RefreshAsync(TestClient.Tally, again.RefreshToken)).AccessToken));
+
+        var stepUp = Journey.Ask(TestClient.Tally, ("max_age", "3600"));
+        var fresh = await http.RedeemAsync(stepUp, (await visitor.AllowAsync(stepUp, TestConfiguration.Lin)).Answer["code"]);
+        Assert.Equal((HttpStatusCode.OK, ""), await PayAsync(fresh.AccessToken));
+
+        async Task<(HttpStatusCode, string)> PayAsync(string token)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/payments") { Headers = { Authorization = new AuthenticationHeaderValue("Bearer", token) } };
+            var answer = await calls.SendAsync(request);
+            return (answer.StatusCode, answer.Headers.WwwAuthenticate.ToString());
+        }
+    }
+
     private async Task<WebApplication> BankAsync()
     {
         var builder = WebApplication.CreateBuilder();
@@ -78,14 +109,17 @@ public sealed class DemoBankTests(AppFixture app) : IClassFixture<AppFixture>
             bearer.RequireHttpsMetadata = false;
             bearer.MapInboundClaims = false;
             bearer.BackchannelHttpHandler = app.NewHandler();
+            bearer.Challenge = Realm;
             bearer.TokenValidationParameters.ValidTypes = ["at+jwt"];
-            bearer.Events = new JwtBearerEvents { OnMessageReceived = BoundTokens.Receive, OnTokenValidated = bound.Check };
+            bearer.TokenValidationParameters.LifetimeValidator = (_, expires, _, _) => expires > app.Clock.GetUtcNow().UtcDateTime;
+            bearer.Events = new JwtBearerEvents { OnMessageReceived = BoundTokens.Receive, OnTokenValidated = bound.Check, OnChallenge = Challenges.Challenge, OnForbidden = Challenges.Forbid };
         });
         builder.Services.AddAuthorization();
         var bank = builder.Build();
         bank.UseAuthentication();
         bank.UseAuthorization();
         bank.MapGet("/balances", () => "rich").RequireAuthorization();
+        bank.MapPost("/payments", () => "paid").NeedsScope("payments").NeedsSignInWithin(TimeSpan.FromHours(1), app.Clock);
         await bank.StartAsync();
         return bank;
     }

@@ -21,7 +21,7 @@ namespace Grants.Api.Tests.UserInfo;
 public sealed class UserInfoTests(AppFixture app) : IClassFixture<AppFixture>
 {
     private const string Missing = "Bearer realm=\"grants\"";
-    private const string Nothing = Missing + ", DPoP algs=\"ES256 PS256 RS256\"";
+    private const string Nothing = Missing + ", resource_metadata=\"" + TestConfiguration.Issuer + "/.well-known/oauth-protected-resource/userinfo\", DPoP algs=\"ES256 PS256 RS256\"";
 
     [Fact, Trait("Rule", "UI-1"), Trait("Rule", "UI-2"), Trait("Rule", "G-5"), Trait("Attack", "T22")]
     public async Task It_tells_what_the_scopes_cover_by_GET_and_by_POST()

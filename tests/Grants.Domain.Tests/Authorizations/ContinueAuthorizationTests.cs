@@ -115,6 +115,28 @@ public sealed class ContinueAuthorizationTests
     public void Max_age_that_needs_a_sign_in_and_prompt_none_is_login_required() =>
         Refuses(Decide(Known(ARequest("none") with { MaxAgeSeconds = 1 })), ErrorCode.LoginRequired);
 
+    // acr_values
+
+    private static readonly Authentication Lesser = new(Noon.AddMinutes(-10), "urn:example:lesser", ["pin"]);
+
+    [Fact, Trait("Rule", "AZ-14"), Trait("Rule", "SU-1")]
+    public void A_sign_in_of_the_class_that_is_wanted_is_enough_and_one_of_another_class_has_to_be_renewed()
+    {
+        Assert.IsType<NextStep.Answer>(Decide(Known(Wanting())).Accepted());
+        SignsIn(Decide(Known(Wanting(), Lesser)), again: true);
+        Refuses(Decide(Known(Wanting("none"), Lesser)), ErrorCode.LoginRequired);
+        Assert.IsType<NextStep.Answer>(Decide(Known(signedIn: Lesser)).Accepted()); // where nobody asked
+    }
+
+    [Fact, Trait("Rule", "AZ-14"), Trait("Rule", "SU-1"), Trait("Attack", "U9")]
+    public void A_sign_in_for_this_request_that_does_not_reach_the_class_ends_it_and_is_not_asked_for_again()
+    {
+        var fresh = Lesser with { At = Noon };
+        Refuses(Decide(Known(Wanting(), fresh)), ErrorCode.UnmetAuthenticationRequirements, On(RequestId, new AuthorizationEvent.SubjectAuthenticated(Person, SessionId, fresh, Noon)));
+    }
+
+    private static AuthorizationRequest Wanting(params string[] prompt) => ARequest(prompt) with { AcrValues = [Authentication.PasswordAcr] };
+
     // id_token_hint
 
     [Fact, Trait("Rule", "AZ-13")]

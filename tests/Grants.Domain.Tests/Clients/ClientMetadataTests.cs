@@ -46,6 +46,12 @@ public sealed class ClientMetadataTests
         Assert.Equal(TimeSpan.FromSeconds(effective),
             (Web with { TokenEndpointAuthMethod = method, RefreshRetryWindow = set is { } seconds ? TimeSpan.FromSeconds(seconds) : null }).RetryWindow(bound));
 
+    [Theory, Trait("Rule", "IN-3")]
+    [InlineData(null, "RS256")]
+    [InlineData("ES256", "ES256")]
+    public void Introspection_answers_are_signed_as_the_specification_says_unless_another_algorithm_is_registered(string? registered, string effective) =>
+        Assert.Equal(effective, (Web with { IntrospectionSignedResponseAlg = registered }).EffectiveIntrospectionSignedResponseAlg);
+
     [Fact]
     public void What_is_not_optional_is_needed()
     {

@@ -120,6 +120,7 @@ public sealed class DeclareClientTests
         { "an unknown rule for audiences", ErrorCode.InvalidClientMetadata, Signing with { AssertionAudience = "any" } },
         { "alg none", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "none" } },
         { "an algorithm that isn't served", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "HS256" } },
+        { "unsigned introspection answers", ErrorCode.InvalidClientMetadata, Sound with { IntrospectionSignedResponseAlg = "none" } },
         { "unsigned request objects", ErrorCode.InvalidClientMetadata, Sound with { RequestObjectSigningAlg = "none", Jwks = "{}" } },
         { "request objects with a shared secret", ErrorCode.InvalidClientMetadata, Sound with { RequestObjectSigningAlg = "HS256", Jwks = "{}" } },
         { "request objects without a key", ErrorCode.InvalidClientMetadata, Sound with { RequestObjectSigningAlg = SigningAlgorithm.ES256 } },
@@ -187,6 +188,7 @@ public sealed class DeclareClientTests
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = ["client_credentials"], RedirectUris = [] }));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { ApplicationType = "native", TokenEndpointAuthMethod = "none", RedirectUris = ["com.example.tally:/callback"] }));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { ResponseModes = ResponseMode.Supported, AuthorizationSignedResponseAlg = SigningAlgorithm.ES256 }));
+        foreach (var algorithm in SigningAlgorithm.Supported) Assert.Null(DeclareClient.WhyNot(Tally, Sound with { IntrospectionSignedResponseAlg = algorithm }));
         foreach (var algorithm in SigningAlgorithm.Supported) Assert.Null(DeclareClient.WhyNot(Tally, Sound with { Jwks = "{}", RequestObjectSigningAlg = algorithm, RequireSignedRequestObject = true }));
         Assert.Null(DeclareClient.WhyNot(new(new string('x', 256)), Sound));
         Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = [], RedirectUris = [], Resources = ["https://bank.example"] }));

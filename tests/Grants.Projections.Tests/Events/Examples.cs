@@ -78,6 +78,8 @@ internal static class Examples
         RequireSignedRequestObject = true,
     };
 
+    private static readonly ClientMetadata ForSignedAnswers = ForResources with { IntrospectionSignedResponseAlg = SigningAlgorithm.PS256 };
+
     private static readonly ClientMetadata OnlyBound = Bare with { DpopBoundAccessTokens = true };
 
     private static readonly ClientMetadata WithKeys = Bare with
@@ -97,6 +99,7 @@ internal static class Examples
         ("", new ClientEvent.Registered(Tally, Full, At)),
         ("bare", new ClientEvent.Registered(Tally, Bare, At)),
         ("resources", new ClientEvent.Registered(new("demo-bank"), ForResources, At)),
+        ("signed_answers", new ClientEvent.Registered(new("demo-bank"), ForSignedAnswers, At)),
         ("requests", new ClientEvent.Registered(Tally, ForRequests, At)),
         ("bound", new ClientEvent.Registered(Tally, OnlyBound, At)),
         ("keys", new ClientEvent.Registered(new("signer"), WithKeys, At)),
@@ -136,6 +139,7 @@ internal static class Examples
         ("bare", new AuthorizationEvent.Requested(Request with { RedirectUriGiven = false, Prompt = [], MaxAgeSeconds = null, HintedSubject = null, Private = null }, "YnJvd3Nlcg", At, Later)),
         ("bound", new AuthorizationEvent.Requested(Request with { DpopJkt = Key }, "YnJvd3Nlcg", At, Later)),
         ("claims", new AuthorizationEvent.Requested(Request with { IdTokenClaims = ["email", "name"] }, "YnJvd3Nlcg", At, Later)),
+        ("step_up", new AuthorizationEvent.Requested(Request with { AcrValues = [Authentication.PasswordAcr] }, "YnJvd3Nlcg", At, Later)),
         ("", new AuthorizationEvent.SubjectAuthenticated(Sam, Session, Password, At)),
         ("", new AuthorizationEvent.ConsentGranted(Grant, ["openid", "balances", "payments"], ["openid", "balances"], ["payments"], Words, At)),
         ("", new AuthorizationEvent.ConsentReused(Grant, ["openid", "balances"], At)),
