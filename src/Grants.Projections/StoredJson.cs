@@ -82,6 +82,7 @@ namespace Grants.Projections;
 [JsonSerializable(typeof(ConsentLine[]))]
 [JsonSerializable(typeof(ResourceDefinition[]))]
 [JsonSerializable(typeof(ScopeDefinition[]))]
+[JsonSerializable(typeof(ScopeLimit[]))]
 [JsonSerializable(typeof(ScopePurpose[]))]
 [JsonSerializable(typeof(SecretHash[]))]
 internal sealed partial class StoredJson : JsonSerializerContext;

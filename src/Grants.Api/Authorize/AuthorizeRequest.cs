@@ -75,6 +75,8 @@ public abstract record AuthorizeRequest
         if (scopes.Count == 0) scopes = metadata.NeededOf(metadata.Scope).Except([StandardScopes.OfflineAccess]);
         if (scopes.Count == 0) return Error(ErrorCode.InvalidScope, "scope is missing.");
         if (!scopes.IsSubsetOf(metadata.Scope) || scopes.Any(scope => !catalogue.Knows(scope))) return Error(ErrorCode.InvalidScope, "The client may not ask for this scope.");
+        (var resources, scopes, var misdirected) = ResourceIndicators.Ask(parameters.All("resource"), scopes, metadata, catalogue);
+        if (misdirected is not null) return Error(misdirected.Code, misdirected.Description);
         // OpenID Connect Core §11: ignored where no refresh token could come of it.
         if (!metadata.GrantTypes.Contains(GrantType.RefreshToken)) scopes = scopes.Except([StandardScopes.OfflineAccess]);
 
@@ -101,7 +103,7 @@ public abstract record AuthorizeRequest
         }
 
         return new Valid(client,
-            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt),
+            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt, resources),
             new PrivateParameters(state, parameters["nonce"], parameters["login_hint"]), parameters["id_token_hint"]);
     }
 

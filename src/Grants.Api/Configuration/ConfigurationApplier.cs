@@ -25,8 +25,12 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
         var catalogue = (await log.Read([Catalogue.StreamId], cancellation)).Catalogue(Catalogue.StreamId) ?? Catalogue.Empty;
         foreach (var client in declared.Clients)
         {
-            if (client.GrantsResources.FirstOrDefault(uri => catalogue.Resources.All(resource => resource.Resource != uri)) is { } unknown)
-                throw new SettingsException($"Client {client.ClientId}: grants_resources names {unknown}, but no such resource is declared.");
+            foreach (var (member, uris) in ((string, IReadOnlyList<string>)[])[("grants_resources", client.GrantsResources), ("grants_allowed_resources", client.GrantsAllowedResources ?? [])])
+            {
+                if (uris.FirstOrDefault(uri => catalogue.Resources.All(resource => resource.Resource != uri)) is { } unknown)
+                    throw new SettingsException($"Client {client.ClientId}: {member} names {unknown}, but no such resource is declared.");
+            }
+
             if (await ApplyClientAsync(client, cause with { Client = new ClientId(client.ClientId) }, cancellation)) changes.Add($"client {client.ClientId}");
         }
 
@@ -49,13 +53,16 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
 
         foreach (var resource in declared.Resources)
         {
-            if (!Uri.TryCreate(resource.Resource, UriKind.Absolute, out var uri) || uri.Fragment.Length > 0) throw new SettingsException($"Resource {resource.Resource} must be an absolute URI without fragment (RFC 8707 §2).");
-            if (resource.TokenFormat != "jwt") throw new SettingsException($"Resource {resource.Resource}: the only token_format is jwt.");
+            if (ResourceIndicators.Canonical(resource.Resource) is not { } canonical) throw new SettingsException($"Resource {resource.Resource} must be an absolute URI without fragment (RFC 8707 §2).");
+            if (declared.Resources.Any(other => other != resource && ResourceIndicators.Canonical(other.Resource) == canonical)) throw new SettingsException($"Resource {resource.Resource} is declared more than once.");
+            if (resource.TokenFormat is not (TokenFormat.Jwt or TokenFormat.Opaque)) throw new SettingsException($"Resource {resource.Resource}: token_format must be jwt or opaque.");
+            if (resource.SigningAlg is { } algorithm && !SigningAlgorithm.Supported.Contains(algorithm)) throw new SettingsException($"Resource {resource.Resource}: signing_alg: {algorithm} is not supported.");
+            if (resource is { SigningAlg: not null, TokenFormat: TokenFormat.Opaque }) throw new SettingsException($"Resource {resource.Resource}: nothing signs an opaque token, so signing_alg needs token_format jwt.");
         }
 
         var ask = new DeclareCatalogue.Request(
             new(declared.Scopes.Select(scope => new ScopeDefinition(scope.Name, scope.Label, scope.Kind, scope.Risk, scope.Details))),
-            new(declared.Resources.Select(resource => new ResourceDefinition(resource.Resource, resource.Name, ScopeSet.Of(resource.Scopes), resource.TokenFormat))));
+            new(declared.Resources.Select(resource => new ResourceDefinition(resource.Resource, resource.Name, ScopeSet.Of(resource.Scopes), resource.TokenFormat, resource.SigningAlg))));
         var decision = await log.Commit(cause, [Catalogue.StreamId], (streams, now) => DeclareCatalogue.Decide(streams.Catalogue(Catalogue.StreamId), ask, now), cancellation);
         return ((Accepted<ValueList<string>>)decision).Value;
     }

@@ -49,7 +49,7 @@ public sealed record DeclaredConfiguration
 
 public sealed record DeclaredScope(string Name, string Label, string Kind, string? Risk, string? Details);
 
-public sealed record DeclaredResource(string Resource, string Name, IReadOnlyList<string> Scopes, string TokenFormat = "jwt");
+public sealed record DeclaredResource(string Resource, string Name, IReadOnlyList<string> Scopes, string TokenFormat = Domain.Catalogues.TokenFormat.Jwt, string? SigningAlg = null);
 
 public sealed record DeclaredPerson(string Username, string? Password, IReadOnlyList<string>? Roles, JsonObject? Claims);
 
@@ -86,6 +86,7 @@ public sealed record DeclaredClient
     public int? GrantsRefreshRetryWindow { get; init; }
     public bool GrantsAppendFragment { get; init; }
     public IReadOnlyList<string> GrantsResources { get; init; } = [];
+    public IReadOnlyList<string>? GrantsAllowedResources { get; init; }
     public string? TokenEndpointAuthSigningAlg { get; init; }
     public JsonObject? Jwks { get; init; }
     public string? JwksUri { get; init; }
@@ -133,6 +134,7 @@ public sealed record DeclaredClient
             AppendFragment = GrantsAppendFragment,
             DpopBoundAccessTokens = DpopBoundAccessTokens ? true : null,
             Resources = GrantsResources.Count > 0 ? new(GrantsResources.Distinct()) : null,
+            AllowedResources = GrantsAllowedResources is { } allowed ? new(allowed.Distinct()) : null,
             TokenEndpointAuthSigningAlg = TokenEndpointAuthSigningAlg,
             Jwks = Jwks?.ToJsonString(),
             JwksUri = JwksUri,

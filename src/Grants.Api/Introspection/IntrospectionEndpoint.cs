@@ -52,7 +52,7 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
         Guid?[] named = [token.Id.Family, token.Id.Grant, client.Id, caller.Id, token.Subject?.Value];
         var streams = await log.Read([.. named.OfType<Guid>()], cancellation, token.Id);
         if (streams.Family(token.Id.Family)?.Stands(token.Id.Number) != true || streams.Client(caller.Id) is not { IsActive: true } current || !MaySee(current, token)
-            || Standing(streams, client.Id, token.Id.Grant, token.Subject?.Value, token.Scopes) is not { } scopes) return null;
+            || Standing(streams, client.Id, token.Id.Grant, token.Subject?.Value, token.Scopes, new(token.Audience.Where(to => to != settings.Issuer))) is not { } scopes) return null;
         return new IntrospectionResponse.Body(true, TextOf(scopes), token.Client.Value, TokenType.Of(token.Jkt), token.ExpiresAt, token.IssuedAt, token.Subject?.ToString() ?? token.Client.Value, token.Audience,
             settings.Issuer, token.Id.ToString(), token.Acr, token.AuthTime, token.Jkt is { } jkt ? new IntrospectionResponse.Confirmation(jkt.Value) : null);
     }
@@ -67,7 +67,7 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
         var streams = await log.Read([token.Family, token.Grant, caller.Id, person.Value], cancellation);
         if (streams.Family(token.Family) is not { IsDead: false, Refresh: { } refresh } family || family.Facts.Client != caller.ClientId
             || refresh.Generation != token.Generation || !refresh.IsLive(clock.GetUtcNow())
-            || Standing(streams, caller.Id, token.Grant, person.Value, family.Facts.Scopes) is not { } scopes) return null;
+            || Standing(streams, caller.Id, token.Grant, person.Value, family.Facts.Scopes, family.Facts.Resources) is not { } scopes) return null;
         var expiresAt = refresh.IdleExpiresAt < refresh.ExpiresAt ? refresh.IdleExpiresAt : refresh.ExpiresAt;
         return new IntrospectionResponse.Body(true, TextOf(scopes), caller.ClientId.Value, null, expiresAt.ToUnixTimeSeconds(), refresh.IssuedAt.ToUnixTimeSeconds(), person.ToString(),
             null, settings.Issuer, null, null, null, null);
@@ -76,11 +76,12 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
     private static bool MaySee(Client caller, ReadAccessToken token) => token.Client == caller.ClientId || (caller.Metadata.Resources ?? []).Any(token.Audience.Contains);
 
     /// <summary>What is left of the scopes; null when client, person or grant no longer stands.</summary>
-    private ScopeSet? Standing(StreamsRead streams, Guid client, Guid? grant, Guid? person, ScopeSet scopes)
+    /// <param name="resources">Where the scopes are for; null: wherever they are understood.</param>
+    private ScopeSet? Standing(StreamsRead streams, Guid client, Guid? grant, Guid? person, ScopeSet scopes, ValueList<string>? resources)
     {
         if (streams.Client(client) is not { IsActive: true } || (person is { } owner && streams.Subject(owner) is not { IsActive: true })) return null;
         if (grant is not { } id) return scopes;
-        return streams.Grant(id) is { } found && found.IsLive(clock.GetUtcNow()) ? scopes.Intersect(found.Scopes) : null;
+        return streams.Grant(id) is { } found && found.IsLive(clock.GetUtcNow()) ? scopes.Intersect(found.ScopesAt(resources)) : null;
     }
 
     private static string? TextOf(ScopeSet scopes) => scopes.Count > 0 ? scopes.ToString() : null;

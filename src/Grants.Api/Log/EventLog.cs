@@ -79,6 +79,14 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// <param name="token">An access token whose own revocation matters to the answer.</param>
     public Task<StreamsRead> Read(IReadOnlyList<Guid> streams, CancellationToken cancellation, AccessTokenId? token = null) => loader.ReadAsync(streams, token, cancellation);
 
+    /// <summary>One event and the one right before it, wherever in its stream they stand; fewer when there are fewer. An event never changes, so nothing newer is needed to read it.</summary>
+    public async Task<IReadOnlyList<object>> ReadAt(Guid stream, long version, CancellationToken cancellation)
+    {
+        if (version < 1) return []; // Marten takes that for the whole stream
+        await using var session = store.QuerySession();
+        return [.. (await session.Events.FetchStreamAsync(stream, version, fromVersion: Math.Max(1, version - 1), token: cancellation)).Select(e => e.Data)];
+    }
+
     private async Task<Decision<T>> CommitAsync<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>>? find, Func<Guess?>? guess, IReadOnlyList<Guid> streams,
         AccessTokenId? token, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf, bool caused, Guid? begins, CancellationToken cancellation)
     {

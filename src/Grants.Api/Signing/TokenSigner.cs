@@ -1,6 +1,9 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Grants.Api.Keys;
+using Grants.Api.Log;
+using Grants.Domain.Catalogues;
 using Grants.Domain.Claims;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -13,8 +16,8 @@ namespace Grants.Api.Signing;
 /// <summary>The wire form of a token response, RFC 6749 §5.1.</summary>
 public sealed record SignedTokens(string AccessToken, string TokenType, int ExpiresInSeconds, string Scope, string? IdToken);
 
-/// <summary>Turns what was decided and committed into signed tokens, and reads back tokens of our own.</summary>
-public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider clock)
+/// <summary>Turns what was decided and committed into signed tokens, or into sealed handles where a resource wants opaque ones, and reads back tokens of our own.</summary>
+public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog log, Settings settings, TimeProvider clock)
 {
     /// <summary>RFC 9068 §2.1.</summary>
     private const string AccessTokenType = "at+jwt";
@@ -25,15 +28,17 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     private static readonly JsonWebTokenHandler Handler = new() { SetDefaultTimesOnTokenCreation = false, MapInboundClaims = false };
 
     /// <param name="nonce">That of the authorization request, for the first id_token alone.</param>
-    public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, CancellationToken cancellation)
+    /// <param name="version">Where in the family's stream the access token's issue stands: an opaque one is read from there.</param>
+    public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, CancellationToken cancellation, long version = 0)
     {
-        var accessKey = await ring.ActiveAsync(SigningAlgorithm.ES256, cancellation);
-        var accessToken = Handler.CreateToken(new SecurityTokenDescriptor
-        {
-            Claims = TokenClaims.OfAccessToken(tokens, settings.Issuer),
-            TokenType = AccessTokenType,
-            SigningCredentials = accessKey.Credentials,
-        });
+        var accessToken = tokens.AccessToken.Form == TokenFormat.Opaque
+            ? handles.Seal(new AccessHandle(tokens.Jti, version))
+            : Handler.CreateToken(new SecurityTokenDescriptor
+            {
+                Claims = TokenClaims.OfAccessToken(tokens, settings.Issuer),
+                TokenType = AccessTokenType,
+                SigningCredentials = (await ring.ActiveAsync(tokens.AccessToken.Form ?? SigningAlgorithm.OfAccessTokens, cancellation)).Credentials,
+            });
 
         string? idToken = null;
         if (tokens.IdToken is not null)
@@ -77,6 +82,11 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
 
     private async Task<ReadAccessToken?> ReadAccessTokenAsync(string token, string? audience, CancellationToken cancellation)
     {
+        if (handles.OpenAccess(token) is { } handle)
+        {
+            return await ReadOpaqueAsync(handle, cancellation) is { } read && (audience is null || read.Audience.Contains(audience)) && clock.GetUtcNow() < DateTimeOffset.FromUnixTimeSeconds(read.ExpiresAt) ? read : null;
+        }
+
         var jwt = await ValidateAsync(token, AccessTokenType, audience, lifetime: true, cancellation);
         if (jwt is null || !AccessTokenId.TryParse(jwt.Id, out var id)) return null;
         if (!ScopeSet.TryParse(jwt.TryGetPayloadValue<string>("scope", out var scope) ? scope : null, out var scopes)) return null;
@@ -91,6 +101,16 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
         return new ReadAccessToken(id, new ClientId(jwt.GetPayloadValue<string>("client_id")), SubjectId.TryParse(jwt.Subject, out var subject) ? subject : null, scopes,
             [.. jwt.Audiences], jwt.GetPayloadValue<long>("iat"), jwt.GetPayloadValue<long>("exp"),
             jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt);
+    }
+
+    /// <summary>What a JWT would say stands in the event of its issue. The family's part of it may be said by the rotation right before.</summary>
+    private async Task<ReadAccessToken?> ReadOpaqueAsync(AccessHandle handle, CancellationToken cancellation)
+    {
+        var events = await log.ReadAt(handle.Id.Family, handle.Version, cancellation);
+        if (events is not [.., TokenFamilyEvent.AccessTokenIssued { Form: TokenFormat.Opaque } issued] || issued.Number != handle.Id.Number
+            || (issued.Facts ?? (events[0] as TokenFamilyEvent.RefreshTokenRotated)?.Facts) is not { } facts || facts.Grant != handle.Id.Grant) return null;
+        return new ReadAccessToken(handle.Id, facts.Client, facts.Subject, issued.Scopes, issued.Audience, issued.At.ToUnixTimeSeconds(), issued.ExpiresAt.ToUnixTimeSeconds(),
+            facts.Authentication?.Acr, facts.Authentication?.At.ToUnixTimeSeconds(), issued.Jkt);
     }
 
     private async Task<JsonWebToken?> ValidateAsync(string token, string type, string? audience, bool lifetime, CancellationToken cancellation)
@@ -116,7 +136,7 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     }
 }
 
-/// <summary>What a genuine access token of ours says, RFC 9068 §2.2, RFC 9449 §6.1. Times are seconds since 1970.</summary>
+/// <summary>What a genuine access token of ours says or, if it is opaque, stands for: RFC 9068 §2.2, RFC 9449 §6.1. Times are seconds since 1970.</summary>
 /// <param name="Subject">Null when the client acts for itself; <c>sub</c> is the client then.</param>
 /// <param name="AuthTime">When the person signed in; null where none did, as is <paramref name="Acr"/>.</param>
 /// <param name="Jkt">The key without which it counts for nothing; null for a bearer token.</param>

@@ -8,6 +8,7 @@ using Grants.Api.Log;
 using Grants.Api.Signing;
 using Grants.Domain.AccessGrants;
 using Grants.Domain.Authorizations;
+using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
 using Grants.Domain.TokenFamilies;
@@ -55,7 +56,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         Authorization? authorization = null;
         var decision = await log.Commit(await CauseOf(http, client, owner), [code.Authorization, code.Grant, code.Family],
             (streams, now) => RedeemCode.Decide(authorization = streams.Authorization(code.Authorization), GrantOf(streams, code.Grant, owner), streams.Family(code.Family),
-                new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt), now),
+                new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt, ask.Resources), now),
             http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner), begins: code.Family);
         return await Answer(http, client, decision, authorization);
     }
@@ -67,11 +68,12 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(token.Grant, http.RequestAborted);
+        StreamsRead? read = null;
         var decision = await log.Commit(await CauseOf(http, client, owner), [token.Family, token.Grant],
-            (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), GrantOf(streams, token.Grant, owner),
-                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer, jkt), now),
+            (streams, now) => RefreshTokens.Decide((read = streams).Family(token.Family), GrantOf(streams, token.Grant, owner),
+                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer, jkt, ask.Resources), now),
             http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session, reliesOn: ReliedOn(client, owner));
-        return await Answer(http, client, decision, null);
+        return await Answer(http, client, decision, null, read);
     }
 
     public async Task<IResult> IssueAsync(HttpContext http, Client client, TokenRequest.ClientCredentials ask)
@@ -81,7 +83,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var family = Guid.CreateVersion7(clock.GetUtcNow());
         var decision = await log.Commit(await CauseOf(http, client, null), [],
-            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer, jkt), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
+            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer, jkt, ask.Resources), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
         return await Answer(http, client, decision, null);
     }
 
@@ -103,7 +105,8 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         subject: client.Metadata.IsConfidential ? null : owner);
 
     /// <summary>Runs after the commit and only then signs: nothing leaves that the log doesn't know (L1).</summary>
-    private async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization)
+    /// <param name="before">What was decided by, for a family that was there before.</param>
+    private async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization, StreamsRead? before = null)
     {
         switch (decision)
         {
@@ -113,7 +116,11 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
                 var nonce = tokens.IdToken is not null && authorization?.Request.Private is { } text && await personal.OpenAsync(text, http.RequestAborted) is { } json
                     ? JsonSerializer.Deserialize<PrivateParameters>(json)!.Nonce
                     : null;
-                var signed = await signer.SignAsync(tokens, client, nonce, http.RequestAborted);
+                // The commit compared the version, so that is where the event stands now.
+                var version = tokens.AccessToken.Form == TokenFormat.Opaque
+                    ? (before?.Version(tokens.Family) ?? 0) + decision.Events.Where(e => e.Stream == tokens.Family).TakeWhile(e => !ReferenceEquals(e.Event, tokens.AccessToken)).Count() + 1
+                    : 0;
+                var signed = await signer.SignAsync(tokens, client, nonce, http.RequestAborted, version);
                 var refresh = tokens is { RefreshGeneration: { } generation, Facts.Grant: { } grant } ? handles.Seal(new RefreshHandle(tokens.Family, grant, generation)) : null;
                 return new TokenResponse(signed, refresh);
             default:

@@ -1,3 +1,4 @@
+using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
 
 namespace Grants.Domain.Catalogues;
@@ -12,7 +13,23 @@ public sealed record ScopeDefinition(string Name, string Label, string Kind, str
 
 /// <summary>A protected resource (RFC 8707 §2) and the scopes that it understands.</summary>
 /// <param name="Resource">An absolute URI without fragment: the audience of its access tokens.</param>
-public sealed record ResourceDefinition(string Resource, string Name, ScopeSet Scopes, string TokenFormat);
+/// <param name="TokenFormat">One of <see cref="Catalogues.TokenFormat"/>.</param>
+/// <param name="SigningAlg">What signs its JWTs, one of <see cref="SigningAlgorithm.Supported"/>. Null: <see cref="SigningAlgorithm.OfAccessTokens"/>.</param>
+public sealed record ResourceDefinition(string Resource, string Name, ScopeSet Scopes, string TokenFormat, string? SigningAlg = null)
+{
+    /// <summary>How an access token for it is written: <c>opaque</c>, or the algorithm that signs a JWT; null for the usual one. A token can't be written in two ways.</summary>
+    public string? TokenForm => TokenFormat == Catalogues.TokenFormat.Opaque ? TokenFormat : SigningAlg == SigningAlgorithm.OfAccessTokens ? null : SigningAlg;
+}
+
+/// <summary>What an access token looks like to those who carry it: <c>token_format</c>.</summary>
+public static class TokenFormat
+{
+    /// <summary>RFC 9068: the resource reads it by itself.</summary>
+    public const string Jwt = "jwt";
+
+    /// <summary>A handle that says nothing: the resource asks the introspection endpoint (RFC 7662).</summary>
+    public const string Opaque = "opaque";
+}
 
 /// <summary>What happened to the catalogue of permissions and resources: one stream for the whole server.</summary>
 public abstract record CatalogueEvent : IDomainEvent
@@ -38,17 +55,6 @@ public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, Value
 
     /// <summary>Scopes whose meaning the specifications fix are known without being declared.</summary>
     public bool Knows(string scope) => scope is StandardScopes.OpenId or StandardScopes.OfflineAccess || Scope(scope) is not null;
-
-    /// <summary>
-    /// The audience of a token with these scopes when no resource was named (RFC 9068 §3): each resource that understands one of
-    /// them, and the issuer itself when its userinfo endpoint may be called with it or when nothing else would be left.
-    /// </summary>
-    public ValueList<string> AudienceOf(ScopeSet scopes, string issuer)
-    {
-        var resources = Resources.Where(resource => resource.Scopes.Any(scopes.Contains)).Select(resource => resource.Resource).ToList();
-        if (scopes.Contains(StandardScopes.OpenId) || resources.Count == 0) resources.Add(issuer);
-        return new(resources);
-    }
 
     public static Catalogue Evolve(Catalogue? state, Guid id, CatalogueEvent happened) => ((state ?? Empty with { Id = id }), happened) switch
     {

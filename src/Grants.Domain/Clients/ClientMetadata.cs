@@ -62,6 +62,12 @@ public sealed record ClientMetadata
     /// </summary>
     public ValueList<string>? Resources { get; init; }
 
+    /// <summary>
+    /// The protected resources that it may have access tokens for, by the URIs of the catalogue. Null: each that understands one of its
+    /// scopes; older events don't have the member.
+    /// </summary>
+    public ValueList<string>? AllowedResources { get; init; }
+
     /// <summary>It must push its authorization requests: RFC 9126 §6. Null, never false: older events don't have the member.</summary>
     public bool? RequirePushedAuthorizationRequests { get; init; }
 
@@ -187,6 +193,9 @@ public static class SigningAlgorithm
     public const string ES256 = "ES256";
     public const string RS256 = "RS256";
     public const string PS256 = "PS256";
+
+    /// <summary>What signs access tokens unless their resource says otherwise.</summary>
+    public const string OfAccessTokens = ES256;
 
     /// <summary>The default comes first.</summary>
     public static readonly ValueList<string> Supported = [ES256, RS256, PS256];

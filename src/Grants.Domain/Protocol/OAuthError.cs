@@ -22,6 +22,9 @@ public static class ErrorCode
     public const string InvalidToken = "invalid_token";
     public const string InsufficientScope = "insufficient_scope";
 
+    // RFC 8707 §2
+    public const string InvalidTarget = "invalid_target";
+
     // RFC 9449 §5 and §8
     public const string InvalidDpopProof = "invalid_dpop_proof";
     public const string UseDpopNonce = "use_dpop_nonce";

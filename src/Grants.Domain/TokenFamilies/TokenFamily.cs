@@ -11,7 +11,9 @@ namespace Grants.Domain.TokenFamilies;
 /// <param name="Subject">Null when the client acts for itself (client credentials); so are grant, session and authentication.</param>
 /// <param name="Scopes">All that the family may carry; a single token may carry less.</param>
 /// <param name="Jkt">The key that its refresh tokens are bound to: that of a client without a secret (RFC 9449 §5). Access tokens name their own.</param>
-public sealed record FamilyFacts(ClientId Client, SubjectId? Subject, Guid? Grant, Guid? Session, ScopeSet Scopes, Authentication? Authentication, JwkThumbprint? Jkt = null);
+/// <param name="Resources">Those that its authorization named (RFC 8707): each access token is for some of them. Null when it named none.</param>
+public sealed record FamilyFacts(ClientId Client, SubjectId? Subject, Guid? Grant, Guid? Session, ScopeSet Scopes, Authentication? Authentication, JwkThumbprint? Jkt = null,
+    ValueList<string>? Resources = null);
 
 /// <summary>All that can happen to the tokens that come from one code or one client-credentials call.</summary>
 public abstract record TokenFamilyEvent : IDomainEvent
@@ -22,7 +24,9 @@ public abstract record TokenFamilyEvent : IDomainEvent
     /// <param name="Facts">Null where the rotation right before it in the stream has just said them.</param>
     /// <param name="Scopes">What this token carries.</param>
     /// <param name="Jkt">The key that this token is bound to (<c>cnf.jkt</c>, RFC 9449 §6); null for a bearer token.</param>
-    public sealed record AccessTokenIssued(int Number, FamilyFacts? Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt, JwkThumbprint? Jkt = null) : TokenFamilyEvent;
+    /// <param name="Form">How it was written: <c>opaque</c>, or the algorithm that signed the JWT; null for the usual one, as in all events from before there was a choice.</param>
+    public sealed record AccessTokenIssued(int Number, FamilyFacts? Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt, JwkThumbprint? Jkt = null,
+        string? Form = null) : TokenFamilyEvent;
 
     /// <summary>The first refresh token. Carries the family's state so far, so that a later refresh needs no older event (L8).</summary>
     /// <param name="IdleExpiresAt">Dead from then on unless used before.</param>

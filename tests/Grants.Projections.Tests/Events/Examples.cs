@@ -69,6 +69,12 @@ internal static class Examples
 
     private static readonly ClientMetadata ForResources = Bare with { ClientName = "Demo Bank", GrantTypes = [], Resources = ["https://bank.example", "https://cards.example/v1"] };
 
+    private static readonly ClientMetadata Fenced = Bare with { AllowedResources = ["https://bank.example"] };
+
+    private static readonly FamilyFacts OfResources = OfPerson with { Resources = ["https://bank.example", "https://cards.example/v1"] };
+
+    private static readonly ValueList<ScopeLimit> Limits = [new("balances", ["https://bank.example"]), new("payments", ["https://bank.example", "https://cards.example/v1"])];
+
     private static readonly ClientMetadata ForRequests = Bare with
     {
         AuthorizationSignedResponseAlg = SigningAlgorithm.ES256,
@@ -98,6 +104,7 @@ internal static class Examples
         ("bare", new ClientEvent.Registered(Tally, Bare, At)),
         ("resources", new ClientEvent.Registered(new("demo-bank"), ForResources, At)),
         ("requests", new ClientEvent.Registered(Tally, ForRequests, At)),
+        ("fenced", new ClientEvent.Registered(Tally, Fenced, At)),
         ("bound", new ClientEvent.Registered(Tally, OnlyBound, At)),
         ("keys", new ClientEvent.Registered(new("signer"), WithKeys, At)),
         ("key_site", new ClientEvent.Registered(new("signer"), WithKeySite, At)),
@@ -135,6 +142,7 @@ internal static class Examples
         ("", new AuthorizationEvent.Requested(Request, "YnJvd3Nlcg", At, Later)),
         ("bare", new AuthorizationEvent.Requested(Request with { RedirectUriGiven = false, Prompt = [], MaxAgeSeconds = null, HintedSubject = null, Private = null }, "YnJvd3Nlcg", At, Later)),
         ("bound", new AuthorizationEvent.Requested(Request with { DpopJkt = Key }, "YnJvd3Nlcg", At, Later)),
+        ("resources", new AuthorizationEvent.Requested(Request with { Resources = ["https://bank.example"] }, "YnJvd3Nlcg", At, Later)),
         ("", new AuthorizationEvent.SubjectAuthenticated(Sam, Session, Password, At)),
         ("", new AuthorizationEvent.ConsentGranted(Grant, ["openid", "balances", "payments"], ["openid", "balances"], ["payments"], Words, At)),
         ("", new AuthorizationEvent.ConsentReused(Grant, ["openid", "balances"], At)),
@@ -148,8 +156,10 @@ internal static class Examples
         ("", new AuthorizationEvent.Abandoned(At)),
 
         ("", new GrantEvent.Created(Sam, Tally, Authorization, ["openid", "balances"], ["payments"], At, MuchLater)),
+        ("limited", new GrantEvent.Created(Sam, Tally, Authorization, ["openid", "balances", "payments"], [], At, MuchLater, Limits)),
         ("", new GrantEvent.Widened(Authorization, ["payments"], ["cards"], At, MuchLater)),
         ("bare", new GrantEvent.Widened(Authorization, [], [], At, MuchLater)),
+        ("limited", new GrantEvent.Widened(Authorization, ["payments"], [], At, MuchLater, Limits)),
         ("", new GrantEvent.Narrowed(Authorization, ["payments"], At)),
         ("", new GrantEvent.Revoked(EndedBy.Person, "removed on the account page", At)),
         ("", new GrantEvent.Expired(At)),
@@ -159,11 +169,14 @@ internal static class Examples
         ("bare", new TokenFamilyEvent.AccessTokenIssued(1, OfClient, ["reports"], ["https://bank.example"], At, Later)),
         ("bound", new TokenFamilyEvent.AccessTokenIssued(1, OfKey, ["balances"], ["https://bank.example"], At, Later, Key)),
         ("renewed_bound", new TokenFamilyEvent.AccessTokenIssued(2, null, ["balances"], ["https://bank.example"], At, Later, Key)),
+        ("opaque", new TokenFamilyEvent.AccessTokenIssued(1, OfResources, ["balances"], ["https://bank.example"], At, Later, null, TokenFormat.Opaque)),
+        ("renewed_signed", new TokenFamilyEvent.AccessTokenIssued(2, null, ["balances"], ["https://bank.example"], At, Later, Key, SigningAlgorithm.RS256)),
         ("", new TokenFamilyEvent.RefreshTokenIssued(OfPerson, 1, At, Later, MuchLater)),
         ("bound", new TokenFamilyEvent.RefreshTokenIssued(OfKey, 1, At, Later, MuchLater)),
         ("", new TokenFamilyEvent.IdTokenIssued(At, Later)),
         ("", new TokenFamilyEvent.RefreshTokenRotated(2, OfPerson, 1, At, Later, MuchLater)),
         ("bound", new TokenFamilyEvent.RefreshTokenRotated(2, OfKey, 1, At, Later, MuchLater)),
+        ("resources", new TokenFamilyEvent.RefreshTokenRotated(2, OfResources, 1, At, Later, MuchLater)),
         ("", new TokenFamilyEvent.RefreshTokenReplayed(1, At)),
         ("", new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "revoked by its client", At)),
         ("", new TokenFamilyEvent.AccessTokenExpired(1, At)),
@@ -181,5 +194,7 @@ internal static class Examples
         ("", new CatalogueEvent.ScopeDeclared(new("payments", "Make payments", "do", "Moves money", "At most 100 a day."), At)),
         ("bare", new CatalogueEvent.ScopeDeclared(new("balances", "See your account balances", "see", null, null), At)),
         ("", new CatalogueEvent.ResourceDeclared(new("https://bank.example", "Demo Bank", ["balances", "payments"], "jwt"), At)),
+        ("opaque", new CatalogueEvent.ResourceDeclared(new("https://vault.example", "Demo Vault", ["vault"], TokenFormat.Opaque), At)),
+        ("signed", new CatalogueEvent.ResourceDeclared(new("https://bank.example", "Demo Bank", ["balances"], TokenFormat.Jwt, SigningAlgorithm.PS256), At)),
     ];
 }
