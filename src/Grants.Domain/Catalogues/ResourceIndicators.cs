@@ -8,6 +8,7 @@ namespace Grants.Domain.Catalogues;
 public static class ResourceIndicators
 {
     private const int MaxLength = 2000;
+    private const int MaxNamed = 32;
 
     /// <summary>RFC 3986 §2 without <c>#</c>, which begins a fragment.</summary>
     private static readonly SearchValues<char> Characters =
@@ -49,6 +50,7 @@ public static class ResourceIndicators
     /// <summary>The resources that are meant; none, and why, when one can't be named by this client.</summary>
     internal static (List<ResourceDefinition>? Resources, OAuthError? Error) Find(IReadOnlyList<string> named, ClientMetadata client, Catalogue catalogue)
     {
+        if (named.Count > MaxNamed) return (null, new OAuthError(ErrorCode.InvalidTarget, "At most 32 resources can be named."));
         var found = new List<ResourceDefinition>(named.Count);
         foreach (var text in named)
         {

@@ -122,6 +122,13 @@ public sealed class ResourceIndicatorsTests
     }
 
     [Fact, Trait("Rule", "RI-1")]
+    public void At_most_32_are_named_even_if_they_are_all_the_same()
+    {
+        Assert.Equal(["https://bank.example"], Ask("balances", [.. Enumerable.Repeat("https://bank.example", 32)]).Resources!);
+        Assert.Equal(ErrorCode.InvalidTarget, Ask("balances", [.. Enumerable.Repeat("https://bank.example", 33)]).Error?.Code);
+    }
+
+    [Fact, Trait("Rule", "RI-1")]
     public void A_list_of_allowed_resources_is_the_whole_of_them()
     {
         var fenced = App with { AllowedResources = ["https://bank.example", "urn:example:vault"], Scope = ["balances", "payments", "cards", "vault"] };
