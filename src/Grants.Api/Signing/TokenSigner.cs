@@ -7,6 +7,7 @@ using Grants.Domain.Catalogues;
 using Grants.Domain.Claims;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
 using Grants.Domain.TokenFamilies;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
@@ -35,7 +36,7 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
             ? handles.Seal(new AccessHandle(tokens.Jti, version))
             : Handler.CreateToken(new SecurityTokenDescriptor
             {
-                Claims = TokenClaims.OfAccessToken(tokens, settings.Issuer),
+                Claims = TokenClaims.OfAccessToken(tokens, settings.Issuer, client.Metadata.MayAct),
                 TokenType = AccessTokenType,
                 SigningCredentials = (await ring.ActiveAsync(tokens.AccessToken.Form ?? SigningAlgorithm.OfAccessTokens, cancellation)).Credentials,
             });
@@ -72,12 +73,20 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
     public Task<ReadAccessToken?> ReadAccessTokenForAnyoneAsync(string token, CancellationToken cancellation) => ReadAccessTokenAsync(token, audience: null, cancellation);
 
     /// <summary>An <c>id_token_hint</c>: our signature by any key that still stands, whoever it was for; it may have run out (OpenID Connect Core §3.1.2.1).</summary>
-    public async Task<IdTokenHint?> ReadIdTokenHintAsync(string token, CancellationToken cancellation)
+    public Task<IdTokenHint?> ReadIdTokenHintAsync(string token, CancellationToken cancellation) => ReadIdTokenAsync(token, lifetime: false, cancellation);
+
+    /// <summary>The same, but only as long as its time isn't over.</summary>
+    public Task<IdTokenHint?> ReadIdTokenAsync(string token, CancellationToken cancellation) => ReadIdTokenAsync(token, lifetime: true, cancellation);
+
+    private async Task<IdTokenHint?> ReadIdTokenAsync(string token, bool lifetime, CancellationToken cancellation)
     {
-        var result = await ValidateAsync(token, "JWT", audience: null, lifetime: false, cancellation);
+        var result = await ValidateAsync(token, "JWT", audience: null, lifetime, cancellation);
         if (result is null || !SubjectId.TryParse(result.Subject, out var subject) || result.Audiences.FirstOrDefault() is not { } audience) return null;
         var session = result.TryGetPayloadValue<string>("sid", out var sid) && Guid.TryParseExact(sid, "N", out var id) ? id : (Guid?)null;
-        return new IdTokenHint(subject, new ClientId(audience), session);
+        var authentication = result.TryGetPayloadValue<long>("auth_time", out var at) && result.TryGetPayloadValue<string>("acr", out var acr)
+            ? new Authentication(DateTimeOffset.FromUnixTimeSeconds(at), acr, new(result.Claims.Where(claim => claim.Type == "amr").Select(claim => claim.Value)))
+            : null;
+        return new IdTokenHint(subject, new ClientId(audience), session, DateTimeOffset.FromUnixTimeSeconds(result.GetPayloadValue<long>("exp")), authentication);
     }
 
     private async Task<ReadAccessToken?> ReadAccessTokenAsync(string token, string? audience, CancellationToken cancellation)
@@ -98,9 +107,17 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
             jkt = key;
         }
 
+        string? mayAct = null;
+        if (jwt.TryGetPayloadValue<object>("may_act", out var permission))
+        {
+            // Whoever can't tell who alone may act must not let others act.
+            if (permission is not JsonElement { ValueKind: JsonValueKind.Object } party || !party.TryGetProperty("sub", out var name) || name.ValueKind != JsonValueKind.String) return null;
+            mayAct = name.GetString();
+        }
+
         return new ReadAccessToken(id, new ClientId(jwt.GetPayloadValue<string>("client_id")), SubjectId.TryParse(jwt.Subject, out var subject) ? subject : null, scopes,
             [.. jwt.Audiences], jwt.GetPayloadValue<long>("iat"), jwt.GetPayloadValue<long>("exp"),
-            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt);
+            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt, mayAct);
     }
 
     /// <summary>What a JWT would say stands in the event of its issue. The family's part of it may be said by the rotation right before.</summary>
@@ -140,7 +157,10 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
 /// <param name="Subject">Null when the client acts for itself; <c>sub</c> is the client then.</param>
 /// <param name="AuthTime">When the person signed in; null where none did, as is <paramref name="Acr"/>.</param>
 /// <param name="Jkt">The key without which it counts for nothing; null for a bearer token.</param>
-public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime, JwkThumbprint? Jkt);
+/// <param name="MayAct">The one party that may act with it (RFC 8693 §4.4); null when nothing is said.</param>
+public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime, JwkThumbprint? Jkt,
+    string? MayAct = null);
 
 /// <summary>What a genuine id_token of ours says about its person, client and session.</summary>
-public sealed record IdTokenHint(SubjectId Subject, ClientId Client, Guid? Session);
+/// <param name="Authentication">How the person signed in.</param>
+public sealed record IdTokenHint(SubjectId Subject, ClientId Client, Guid? Session, DateTimeOffset ExpiresAt, Authentication? Authentication);

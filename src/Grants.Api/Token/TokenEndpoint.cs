@@ -20,7 +20,7 @@ namespace Grants.Api.Token;
 public static class TokenEndpoint
 {
     [WolverinePost("/token")]
-    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, TokenGrants grants)
+    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, TokenGrants grants, TokenExchange exchange, JwtBearer bearer)
     {
         if (await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not { } form)
             return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The body must be application/x-www-form-urlencoded."));
@@ -31,6 +31,8 @@ public static class TokenEndpoint
             TokenRequest.AuthorizationCode ask => await grants.RedeemAsync(http, client, ask),
             TokenRequest.RefreshToken ask => await grants.RefreshAsync(http, client, ask),
             TokenRequest.ClientCredentials ask => await grants.IssueAsync(http, client, ask),
+            TokenRequest.TokenExchange ask => await exchange.ExchangeAsync(http, client, ask),
+            TokenRequest.JwtBearer ask => await bearer.AcceptAsync(http, client, ask),
             TokenRequest.Invalid(var error) => new OAuthErrorResult(error),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
@@ -94,19 +96,20 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     private static IReadOnlyList<Guid> ReliedOn(Client client, SubjectId? owner) => owner is { } person ? [client.Id, person.Value] : [client.Id];
 
     /// <summary>The grant, as far as its person may still use the account: a suspended one keeps its grants, but nothing comes of them.</summary>
-    private static Grant? GrantOf(StreamsRead streams, Guid grant, SubjectId? owner) =>
+    internal static Grant? GrantOf(StreamsRead streams, Guid grant, SubjectId? owner) =>
         owner is { } person && streams.Subject(person.Value) is { IsActive: true } ? streams.Grant(grant) : null;
 
     /// <summary>
     /// A confidential client calls from its own server, a public one from the person's device: there the origin is that person's data
     /// and is sealed under that person's key.
     /// </summary>
-    private Task<Cause> CauseOf(HttpContext http, Client client, SubjectId? owner) => causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId,
+    internal Task<Cause> CauseOf(HttpContext http, Client client, SubjectId? owner) => causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId,
         subject: client.Metadata.IsConfidential ? null : owner);
 
     /// <summary>Runs after the commit and only then signs: nothing leaves that the log doesn't know (L1).</summary>
     /// <param name="before">What was decided by, for a family that was there before.</param>
-    private async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization, StreamsRead? before = null)
+    /// <param name="issuedType">What RFC 8693 §2.2.1 has the answer say of the token; null outside of an exchange.</param>
+    internal async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization, StreamsRead? before = null, string? issuedType = null)
     {
         switch (decision)
         {
@@ -122,20 +125,20 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
                     : 0;
                 var signed = await signer.SignAsync(tokens, client, nonce, http.RequestAborted, version);
                 var refresh = tokens is { RefreshGeneration: { } generation, Facts.Grant: { } grant } ? handles.Seal(new RefreshHandle(tokens.Family, grant, generation)) : null;
-                return new TokenResponse(signed, refresh);
+                return new TokenResponse(signed, refresh, issuedType);
             default:
                 throw new System.Diagnostics.UnreachableException();
         }
     }
 }
 
-/// <summary>RFC 6749 §5.1, OpenID Connect Core §3.1.3.3. <c>scope</c> is always said, since a person may have allowed less than was asked.</summary>
-public sealed class TokenResponse(SignedTokens tokens, string? refreshToken) : IResult
+/// <summary>RFC 6749 §5.1, OpenID Connect Core §3.1.3.3, RFC 8693 §2.2.1. <c>scope</c> is always said, since a person may have allowed less than was asked.</summary>
+public sealed class TokenResponse(SignedTokens tokens, string? refreshToken, string? issuedType = null) : IResult
 {
     public Task ExecuteAsync(HttpContext httpContext)
     {
         OAuthErrorResult.NoStore(httpContext.Response);
-        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, tokens.TokenType, tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken), httpContext.RequestAborted);
+        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, tokens.TokenType, tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken, issuedType), httpContext.RequestAborted);
     }
 
     internal sealed record Body(
@@ -144,5 +147,6 @@ public sealed class TokenResponse(SignedTokens tokens, string? refreshToken) : I
         [property: JsonPropertyName("expires_in")] int ExpiresInSeconds,
         [property: JsonPropertyName("scope")] string Scope,
         [property: JsonPropertyName("refresh_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? RefreshToken,
-        [property: JsonPropertyName("id_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IdToken);
+        [property: JsonPropertyName("id_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IdToken,
+        [property: JsonPropertyName("issued_token_type"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IssuedType);
 }

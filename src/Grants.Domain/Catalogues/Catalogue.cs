@@ -41,10 +41,14 @@ public abstract record CatalogueEvent : IDomainEvent
 
     /// <summary>A resource was added, or what it says was changed.</summary>
     public sealed record ResourceDeclared(ResourceDefinition Resource, DateTimeOffset At) : CatalogueEvent;
+
+    /// <summary>An issuer is trusted, or how far was changed. One whose clients are none is trusted no more.</summary>
+    public sealed record IssuerDeclared(TrustedIssuer Issuer, DateTimeOffset At) : CatalogueEvent;
 }
 
-/// <summary>Every permission and resource that this server knows.</summary>
-public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources)
+/// <summary>Every permission and resource that this server knows, and every issuer that it trusts.</summary>
+/// <param name="TrustedIssuers">Null in what was stored before there were any.</param>
+public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources, ValueList<TrustedIssuer>? TrustedIssuers = null)
 {
     /// <summary>The one catalogue stream's id.</summary>
     public static readonly Guid StreamId = new("01900000-0000-7000-8000-0000ca7a1009");
@@ -53,6 +57,8 @@ public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, Value
 
     public ScopeDefinition? Scope(string name) => Scopes.FirstOrDefault(scope => scope.Name == name);
 
+    public TrustedIssuer? Issuer(string name) => TrustedIssuers?.FirstOrDefault(issuer => issuer.Issuer == name);
+
     /// <summary>Scopes whose meaning the specifications fix are known without being declared.</summary>
     public bool Knows(string scope) => scope is StandardScopes.OpenId or StandardScopes.OfflineAccess || Scope(scope) is not null;
 
@@ -60,6 +66,7 @@ public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, Value
     {
         (var c, CatalogueEvent.ScopeDeclared e) => c with { Scopes = new(c.Scopes.Where(s => s.Name != e.Scope.Name).Append(e.Scope)) },
         (var c, CatalogueEvent.ResourceDeclared e) => c with { Resources = new(c.Resources.Where(r => r.Resource != e.Resource.Resource).Append(e.Resource)) },
+        (var c, CatalogueEvent.IssuerDeclared e) => c with { TrustedIssuers = new((c.TrustedIssuers ?? []).Where(i => i.Issuer != e.Issuer.Issuer).Append(e.Issuer)) },
         var (c, _) => c,
     };
 }
@@ -67,7 +74,7 @@ public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, Value
 /// <summary>Brings the catalogue to what the declared configuration says, recording only what differs.</summary>
 public static class DeclareCatalogue
 {
-    public sealed record Request(ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources);
+    public sealed record Request(ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources, ValueList<TrustedIssuer>? TrustedIssuers = null);
 
     /// <summary>The value is what changed, in words. Nothing is withdrawn by leaving it out: people may still hold it.</summary>
     public static Decision<ValueList<string>> Decide(Catalogue? catalogue, Request ask, DateTimeOffset now)
@@ -75,9 +82,11 @@ public static class DeclareCatalogue
         var known = catalogue ?? Catalogue.Empty;
         var scopes = ask.Scopes.Where(scope => !known.Scopes.Contains(scope)).ToList();
         var resources = ask.Resources.Where(resource => !known.Resources.Contains(resource)).ToList();
+        var issuers = (ask.TrustedIssuers ?? []).Where(issuer => known.Issuer(issuer.Issuer) != issuer).ToList();
         var events = scopes.Select(CatalogueEvent (scope) => new CatalogueEvent.ScopeDeclared(scope, now))
-            .Concat(resources.Select(resource => new CatalogueEvent.ResourceDeclared(resource, now)));
-        ValueList<string> changes = [.. scopes.Select(s => $"scope {s.Name}"), .. resources.Select(r => $"resource {r.Resource}")];
+            .Concat(resources.Select(resource => new CatalogueEvent.ResourceDeclared(resource, now)))
+            .Concat(issuers.Select(issuer => new CatalogueEvent.IssuerDeclared(issuer, now)));
+        ValueList<string> changes = [.. scopes.Select(s => $"scope {s.Name}"), .. resources.Select(r => $"resource {r.Resource}"), .. issuers.Select(i => $"trusted issuer {i.Issuer}")];
         return Protocol.Decide.Accept(changes, events.Select(e => new StreamEvent(Catalogue.StreamId, e)));
     }
 }

@@ -11,9 +11,10 @@ namespace Grants.Projections.CurrentTokens;
 /// <param name="State"><c>live</c>, <c>expired</c> or <c>revoked</c>, as far as it has been recorded.</param>
 /// <param name="Position">That of the last event which changed the row.</param>
 /// <param name="Version">Where in its stream the token was issued, or the refresh token last renewed: its end stands after it.</param>
+/// <param name="Actors">Who acts in the person's place, whoever acts now first; null where nobody is said to.</param>
 public sealed record CurrentToken(Guid Family, int Number, string Kind, string Client, string? Subject, Guid? Grant, Guid? Session, string Scopes,
     string Audience, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string? Origin, string? Network, int Generation, DateTimeOffset? LastUsedAt,
-    string State, DateTimeOffset? EndedAt, string? EndedBy, string? EndedWhy, long Position, long Version)
+    string State, DateTimeOffset? EndedAt, string? EndedBy, string? EndedWhy, long Position, long Version, string? Actors = null)
 {
     public const string AccessToken = "access_token";
     public const string RefreshToken = "refresh_token";
@@ -32,7 +33,7 @@ public static class CurrentTokenRows
 {
     /// <summary>The events that say something about tokens; grants take theirs with them.</summary>
     public static IEnumerable<Type> Events =>
-        [.. EventNames.TypesOf<TokenFamilyEvent>().Except([typeof(TokenFamilyEvent.IdTokenIssued), typeof(TokenFamilyEvent.RefreshTokenReplayed)]), typeof(GrantEvent.Revoked), typeof(GrantEvent.Expired)];
+        [.. EventNames.TypesOf<TokenFamilyEvent>().Except([typeof(TokenFamilyEvent.IdTokenIssued), typeof(TokenFamilyEvent.RefreshTokenReplayed), typeof(TokenFamilyEvent.TokenExchanged), typeof(TokenFamilyEvent.AssertionAccepted)]), typeof(GrantEvent.Revoked), typeof(GrantEvent.Expired)];
 
     /// <summary>
     /// The rows that the fold has to see: the live ones of these families and grants. Not those of a family that begins in the page,
@@ -119,7 +120,9 @@ public static class CurrentTokenRows
 
     private static CurrentToken New(IEvent e, int number, string kind, FamilyFacts facts, string scopes, string audience, DateTimeOffset at, DateTimeOffset expiresAt, int generation) =>
         new(e.StreamId, number, kind, facts.Client.Value, facts.Subject?.ToString(), facts.Grant, facts.Session, scopes, audience, at, expiresAt,
-            e.Text(EventMetadata.Origin), e.Text(EventMetadata.Network), generation, null, CurrentToken.Live, null, null, null, e.Sequence, e.Version);
+            e.Text(EventMetadata.Origin), e.Text(EventMetadata.Network), generation, null, CurrentToken.Live, null, null, null, e.Sequence, e.Version, ActorsOf(facts.Act));
+
+    private static string? ActorsOf(Actor? actor) => actor is null ? null : actor.Act is null ? actor.Subject : $"{actor.Subject} {ActorsOf(actor.Act)}";
 
     private static CurrentToken End(CurrentToken row, string state, DateTimeOffset at, string? by, string? why, IEvent e) =>
         row with { State = state, EndedAt = at, EndedBy = by, EndedWhy = why, Position = e.Sequence };

@@ -12,7 +12,7 @@ namespace Grants.Projections.CurrentTokens;
 public sealed class CurrentTokensTable : ProjectionBase, IProjection
 {
     /// <summary>A new number gives a new table and a rebuild beside the old one.</summary>
-    public const string ViewName = "current_tokens_v2";
+    public const string ViewName = "current_tokens_v3";
 
     public static readonly RowTable<CurrentToken> Rows = new RowTable<CurrentToken>(ViewName, Read)
         .Key("family", row => row.Family).Key("number", row => row.Number)
@@ -23,7 +23,7 @@ public sealed class CurrentTokensTable : ProjectionBase, IProjection
         .MayHave("origin", row => row.Origin).MayHave("network", row => row.Network)
         .Has("generation", row => row.Generation).MayHave("last_used_at", row => row.LastUsedAt)
         .Has("state", row => row.State).MayHave("ended_at", row => row.EndedAt).MayHave("ended_by", row => row.EndedBy).MayHave("ended_why", row => row.EndedWhy)
-        .Has("position", row => row.Position).Has("version", row => row.Version)
+        .Has("position", row => row.Position).Has("version", row => row.Version).MayHave("actors", row => row.Actors)
         .Index(["grant_id", "issued_at"], where: "grant_id is not null")
         .Index(["client", "issued_at"])
         .Index(["expires_at"], where: "state = 'live'"); // what the recorder of expiries asks for
@@ -59,5 +59,5 @@ public sealed class CurrentTokensTable : ProjectionBase, IProjection
     private static CurrentToken Read(DbDataReader reader) => new(
         reader.GetGuid(0), reader.GetInt32(1), reader.GetString(2), reader.GetString(3), reader.Text(4), reader.Id(5), reader.Id(6), reader.GetString(7),
         reader.GetString(8), reader.GetFieldValue<DateTimeOffset>(9), reader.GetFieldValue<DateTimeOffset>(10), reader.Text(11), reader.Text(12), reader.GetInt32(13),
-        reader.Time(14), reader.GetString(15), reader.Time(16), reader.Text(17), reader.Text(18), reader.GetInt64(19), reader.GetInt64(20));
+        reader.Time(14), reader.GetString(15), reader.Time(16), reader.Text(17), reader.Text(18), reader.GetInt64(19), reader.GetInt64(20), reader.Text(21));
 }

@@ -95,6 +95,16 @@ internal static class Examples
         AssertionAudience = AssertionAudience.Endpoint,
     };
 
+    private static readonly ClientMetadata WithExchange = Bare with
+    {
+        ClientName = "Service",
+        GrantTypes = [GrantType.TokenExchange],
+        TokenExchange = [new(["tally"], ["https://bank.example", "https://cards.example/v1"], ["balances", "payments"], false), new(["tally", "broker"], ["https://bank.example"], ["balances"], true)],
+        MayAct = "auditor",
+    };
+
+    private static readonly FamilyFacts OfActors = OfPerson with { Client = new("service"), Act = new Actor("service", new("service"), new Actor("sub_019000000000700080000000000000ab", new("broker"))) };
+
     private static readonly ClientMetadata WithKeySite = WithKeys with { TokenEndpointAuthSigningAlg = null, Jwks = null, JwksUri = "https://signer.example/jwks", AssertionAudience = null };
 
     /// <summary>Each with what its golden is called besides its wire name; empty for the main one.</summary>
@@ -108,6 +118,7 @@ internal static class Examples
         ("bound", new ClientEvent.Registered(Tally, OnlyBound, At)),
         ("keys", new ClientEvent.Registered(new("signer"), WithKeys, At)),
         ("key_site", new ClientEvent.Registered(new("signer"), WithKeySite, At)),
+        ("exchange", new ClientEvent.Registered(new("service"), WithExchange, At)),
         ("", new ClientEvent.MetadataReplaced(Full, At)),
         ("bare", new ClientEvent.MetadataReplaced(Bare, At)),
         ("resources", new ClientEvent.MetadataReplaced(ForResources, At)),
@@ -171,6 +182,10 @@ internal static class Examples
         ("renewed_bound", new TokenFamilyEvent.AccessTokenIssued(2, null, ["balances"], ["https://bank.example"], At, Later, Key)),
         ("opaque", new TokenFamilyEvent.AccessTokenIssued(1, OfResources, ["balances"], ["https://bank.example"], At, Later, null, TokenFormat.Opaque)),
         ("renewed_signed", new TokenFamilyEvent.AccessTokenIssued(2, null, ["balances"], ["https://bank.example"], At, Later, Key, SigningAlgorithm.RS256)),
+        ("acting", new TokenFamilyEvent.AccessTokenIssued(1, OfActors, ["balances"], ["https://bank.example"], At, Later)),
+        ("", new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [new(Family, 3, Tally), new(Session, 1, new("broker"))], new(Grant, 1, new("service")), At)),
+        ("bare", new TokenFamilyEvent.TokenExchanged(TokenTypeUri.IdToken, [], null, At)),
+        ("", new TokenFamilyEvent.AssertionAccepted("https://elsewhere.example", "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", At)),
         ("", new TokenFamilyEvent.RefreshTokenIssued(OfPerson, 1, At, Later, MuchLater)),
         ("bound", new TokenFamilyEvent.RefreshTokenIssued(OfKey, 1, At, Later, MuchLater)),
         ("", new TokenFamilyEvent.IdTokenIssued(At, Later)),
@@ -196,5 +211,7 @@ internal static class Examples
         ("", new CatalogueEvent.ResourceDeclared(new("https://bank.example", "Demo Bank", ["balances", "payments"], "jwt"), At)),
         ("opaque", new CatalogueEvent.ResourceDeclared(new("https://vault.example", "Demo Vault", ["vault"], TokenFormat.Opaque), At)),
         ("signed", new CatalogueEvent.ResourceDeclared(new("https://bank.example", "Demo Bank", ["balances"], TokenFormat.Jwt, SigningAlgorithm.PS256), At)),
+        ("", new CatalogueEvent.IssuerDeclared(new("https://elsewhere.example", """{"keys":[{"kty":"EC","crv":"P-256","x":"eA","y":"eQ"}]}""", null, ["ES256"], ["tally"], ["balances"], "preferred_username", [new("bGluaw", Sam)]), At)),
+        ("bare", new CatalogueEvent.IssuerDeclared(new("https://elsewhere.example", null, "https://elsewhere.example/jwks", ["ES256", "PS256"], [], [], null, []), At)),
     ];
 }

@@ -42,6 +42,14 @@ public sealed class CurrentTokensTests
         Assert.Equal((null, null, null), (row.Subject, row.Grant, row.Session));
     }
 
+    [Fact, Trait("Rule", "TK-10")]
+    public void An_exchanged_token_is_shown_with_all_who_act_the_present_one_first()
+    {
+        var acting = Facts with { Client = new("service"), Act = new Actor("service", new("service"), new Actor("sub_1", new("broker"))) };
+        var row = Assert.Single(Rows(new EventLog().Add(Family, First with { Facts = acting }, new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [new(OtherFamily, 1, new("tally"))], null, Noon))));
+        Assert.Equal(FirstRow with { Client = "service", Actors = "service sub_1" }, row);
+    }
+
     [Fact]
     public void A_refresh_token_has_one_row_which_it_keeps_while_it_rotates()
     {
@@ -97,8 +105,9 @@ public sealed class CurrentTokensTests
     }
 
     [Fact]
-    public void An_id_token_and_a_replay_alone_change_no_row() =>
-        Assert.Equal([RefreshRow, FirstRow], Rows(Issued.Add(Family, new TokenFamilyEvent.IdTokenIssued(Noon, Noon.AddMinutes(10)), new TokenFamilyEvent.RefreshTokenReplayed(1, Noon))));
+    public void An_id_token_a_replay_and_what_a_token_was_given_for_alone_change_no_row() =>
+        Assert.Equal([RefreshRow, FirstRow], Rows(Issued.Add(Family, new TokenFamilyEvent.IdTokenIssued(Noon, Noon.AddMinutes(10)), new TokenFamilyEvent.RefreshTokenReplayed(1, Noon),
+            new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [], null, Noon), new TokenFamilyEvent.AssertionAccepted("https://elsewhere.example", "aGFzaA", Noon))));
 
     [Fact]
     public void Only_rows_that_changed_are_written()
