@@ -321,6 +321,51 @@ public sealed class TokenExchangeTests(ExchangeApp app) : IClassFixture<Exchange
         Assert.True((await http.ExchangeAsync(Proxy, tokens.AccessToken)).Ok); // told for its reason alone
     }
 
+    [Fact, Trait("Rule", "TK-10"), Trait("Rule", "AT-2")]
+    public async Task Opaque_tokens_are_exchanged_and_given_like_others_and_their_may_act_counts()
+    {
+        using var http = app.NewClient();
+        await app.DeclareAsync(new JsonObject
+        {
+            ["scopes"] = new JsonArray(new JsonObject { ["name"] = "vault", ["label"] = "Open the vault", ["kind"] = "do" }),
+            ["resources"] = new JsonArray(new JsonObject { ["resource"] = "https://vault.example", ["name"] = "Vault", ["scopes"] = new JsonArray("vault"), ["token_format"] = "opaque" }),
+            ["clients"] = new JsonArray(
+                new JsonObject
+                {
+                    ["client_id"] = "vault-app",
+                    ["client_secret"] = Portal.Secret,
+                    ["client_name"] = "Vault app",
+                    ["redirect_uris"] = new JsonArray("https://vault-app.example/cb"),
+                    ["scope"] = "vault",
+                    ["grants_may_act"] = "vault-service",
+                },
+                VaultService("vault-service"), VaultService("vault-other")),
+        });
+        JsonObject VaultService(string id) => new()
+        {
+            ["client_id"] = id,
+            ["client_secret"] = Portal.Secret,
+            ["client_name"] = id,
+            ["grant_types"] = new JsonArray(Exchange),
+            ["grants_resources"] = new JsonArray("https://vault.example"),
+            ["grants_token_exchange"] = new JsonArray(new JsonObject { ["from"] = new JsonArray("vault-app", id), ["audience"] = new JsonArray("https://vault.example"), ["scope"] = "vault", ["impersonation"] = true }),
+        };
+
+        var (service, other) = (Service with { Id = "vault-service", Secret = Portal.Secret }, Service with { Id = "vault-other", Secret = Portal.Secret });
+        var (tokens, _, _, _) = await app.ConnectAsync(new TestClient("vault-app", Portal.Secret, "https://vault-app.example/cb", "vault"));
+        Assert.DoesNotContain(".ey", tokens.AccessToken, StringComparison.Ordinal);
+        TokenEndpointTests.AssertError(await http.ExchangeAsync(other, tokens.AccessToken), "invalid_request");
+        var child = await http.ExchangeAsync(service, tokens.AccessToken);
+        Assert.True(child.Ok, child.Json.ToJsonString());
+        Assert.StartsWith("gra_", child.AccessToken, StringComparison.Ordinal);
+        var grandchild = await http.ExchangeAsync(service, child.AccessToken);
+        Assert.True((bool)(await http.IntrospectAsync(other, grandchild.AccessToken)).Json["active"]!);
+        TokenEndpointTests.AssertError(await http.ExchangeAsync(service, child.AccessToken, ("requested_token_type", Jwt)), "invalid_request");
+        Assert.True((await http.RevokeAsync(service, child.AccessToken)).Ok);
+        await http.AssertInactiveAsync(other, grandchild.AccessToken);
+        TokenEndpointTests.AssertError(await http.ExchangeAsync(service, grandchild.AccessToken), "invalid_request");
+    }
+
     [Fact, Trait("Rule", "TK-10"), Trait("Attack", "T23"), Trait("Law", "L8")]
     public async Task A_token_that_was_ended_before_the_newest_renewals_is_refused()
     {
