@@ -111,15 +111,10 @@ public static class ExchangeToken
         if (ask.WantsJwt && forms is [TokenFormat.Opaque]) return Refuse("The audience takes no JWT: leave requested_token_type out.");
         var target = new TokenTarget(audience, audience.Select(target => Understands(ask, target, held)).Aggregate(ScopeSet.Empty, (all, some) => all.Union(some)), forms.FirstOrDefault());
 
-        var facts = subject.Facts with
-        {
-            Client = ask.Client.ClientId,
-            Scopes = target.Scopes,
-            Jkt = null,
-            Resources = null,
-            // Who acted before is kept, also where nobody is added: an exchange never hides another.
-            Act = ask.Actor is { } actor ? new Actor(actor.Party, actor.Facts.Client, subject.Facts.Act) : subject.Facts.Act,
-        };
+        // Who acted before is kept, also where nobody is added: an exchange never hides another.
+        var act = ask.Actor is { } actor ? new Actor(actor.Party, actor.Facts.Client, subject.Facts.Act) : subject.Facts.Act;
+        // Member by member: nothing else of the subject token's family is passed on.
+        var facts = new FamilyFacts(ask.Client.ClientId, subject.Facts.Subject, subject.Facts.Grant, subject.Facts.Session, target.Scopes, subject.Facts.Authentication, Act: act);
         var accessToken = MintAccessToken.For(facts, target, 1, ask.Client, grant, ask.Jkt, now);
         if (subject.ExpiresAt < accessToken.ExpiresAt) accessToken = accessToken with { ExpiresAt = subject.ExpiresAt };
         var exchanged = new TokenFamilyEvent.TokenExchanged(subject.Type, subject.Line, ask.Actor?.Line[0], now);
