@@ -12,9 +12,11 @@ namespace Grants.Projections.CurrentTokens;
 /// <param name="Position">That of the last event which changed the row.</param>
 /// <param name="Version">Where in its stream the token was issued, or the refresh token last renewed: its end stands after it.</param>
 /// <param name="Actors">Who acts in the person's place, whoever acts now first; null where nobody is said to.</param>
+/// <param name="Parents">The tokens that it was exchanged for, the nearest first, each as family and number; null for none. It ends with each of them.</param>
+/// <param name="Root">The family of the last of them.</param>
 public sealed record CurrentToken(Guid Family, int Number, string Kind, string Client, string? Subject, Guid? Grant, Guid? Session, string Scopes,
     string Audience, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string? Origin, string? Network, int Generation, DateTimeOffset? LastUsedAt,
-    string State, DateTimeOffset? EndedAt, string? EndedBy, string? EndedWhy, long Position, long Version, string? Actors = null)
+    string State, DateTimeOffset? EndedAt, string? EndedBy, string? EndedWhy, long Position, long Version, string? Actors = null, string? Parents = null, Guid? Root = null)
 {
     public const string AccessToken = "access_token";
     public const string RefreshToken = "refresh_token";
@@ -23,6 +25,11 @@ public sealed record CurrentToken(Guid Family, int Number, string Kind, string C
     public const string Revoked = "revoked";
 
     public bool IsLive => State == Live;
+
+    /// <summary>Whether it came of a token of this family, or of this very token.</summary>
+    internal bool CameOf(Guid family, int? number = null) => Parents?.Split(' ').Any(parent => number is { } one ? parent == Place(family, one) : parent.StartsWith($"{family:N}.", StringComparison.Ordinal)) == true;
+
+    internal static string Place(Guid family, int number) => $"{family:N}.{number}";
 }
 
 /// <summary>How one access token ended. Counts only for a row that is live: what has ended stays as it ended.</summary>
@@ -33,21 +40,23 @@ public static class CurrentTokenRows
 {
     /// <summary>The events that say something about tokens; grants take theirs with them.</summary>
     public static IEnumerable<Type> Events =>
-        [.. EventNames.TypesOf<TokenFamilyEvent>().Except([typeof(TokenFamilyEvent.IdTokenIssued), typeof(TokenFamilyEvent.RefreshTokenReplayed), typeof(TokenFamilyEvent.TokenExchanged), typeof(TokenFamilyEvent.AssertionAccepted)]), typeof(GrantEvent.Revoked), typeof(GrantEvent.Expired)];
+        [.. EventNames.TypesOf<TokenFamilyEvent>().Except([typeof(TokenFamilyEvent.IdTokenIssued), typeof(TokenFamilyEvent.RefreshTokenReplayed), typeof(TokenFamilyEvent.AssertionAccepted)]), typeof(GrantEvent.Revoked), typeof(GrantEvent.Expired)];
 
     /// <summary>
     /// The rows that the fold has to see: the live ones of these families and grants. Not those of a family that begins in the page,
     /// since it has none yet, nor those of one of which only single access tokens end, since that can be said without them. So the
-    /// two events of most tokens, the issue and the end, read nothing.
+    /// two events of most tokens, the issue and the end, read nothing. What is revoked takes along what came of it: so also the rows with
+    /// the same root as those families.
     /// </summary>
-    public static (Guid[] Families, Guid[] Grants) Touched(IReadOnlyList<IEvent> page)
+    public static (Guid[] Families, Guid[] Grants, Guid[] Revoked) Touched(IReadOnlyList<IEvent> page)
     {
         var begun = page.Where(e => e.Version == 1).Select(e => e.StreamId).ToHashSet();
         return
         (
             [.. page.Where(e => e.Data is TokenFamilyEvent and not (TokenFamilyEvent.AccessTokenExpired or TokenFamilyEvent.AccessTokensExpired or TokenFamilyEvent.AccessTokenRevoked)
                 && !begun.Contains(e.StreamId)).Select(e => e.StreamId).Distinct()],
-            [.. page.Where(e => e.Data is GrantEvent.Revoked or GrantEvent.Expired).Select(e => e.StreamId).Distinct()]
+            [.. page.Where(e => e.Data is GrantEvent.Revoked or GrantEvent.Expired).Select(e => e.StreamId).Distinct()],
+            [.. page.Where(e => e.Data is TokenFamilyEvent.Revoked or TokenFamilyEvent.AccessTokenRevoked).Select(e => e.StreamId).Distinct()]
         );
     }
 
@@ -108,7 +117,10 @@ public static class CurrentTokenRows
             TokenFamilyEvent.RefreshTokenRotated rotated when rows.TryGetValue((family, 0), out var row) && row.IsLive =>
                 [row with { Generation = rotated.Generation, LastUsedAt = rotated.At, ExpiresAt = Earlier(rotated.IdleExpiresAt, rotated.ExpiresAt), Position = e.Sequence, Version = e.Version }],
             TokenFamilyEvent.Expired ended when rows.TryGetValue((family, 0), out var row) && row.IsLive => [End(row, CurrentToken.Expired, ended.At, null, null, e)],
-            TokenFamilyEvent.Revoked ended => EndAll(row => row.Family == family, CurrentToken.Revoked, ended.At, ended.By, ended.Why),
+            TokenFamilyEvent.TokenExchanged { Parents: [.., var root] parents } when rows.TryGetValue((family, 1), out var row) =>
+                [row with { Parents = string.Join(' ', parents.Select(parent => CurrentToken.Place(parent.Family, parent.Number))), Root = root.Family, Position = e.Sequence }],
+            TokenFamilyEvent.Revoked ended => EndAll(row => row.Family == family || row.CameOf(family), CurrentToken.Revoked, ended.At, ended.By, ended.Why),
+            TokenFamilyEvent.AccessTokenRevoked ended => EndAll(row => row.CameOf(family, ended.Number), CurrentToken.Revoked, ended.At, ended.By, ended.Why),
             GrantEvent.Revoked ended => EndAll(row => row.Grant == e.StreamId, CurrentToken.Revoked, ended.At, ended.By, ended.Why),
             GrantEvent.Expired ended => EndAll(row => row.Grant == e.StreamId, CurrentToken.Expired, ended.At, null, null),
             _ => [],

@@ -321,6 +321,31 @@ public sealed class TokenExchangeTests(ExchangeApp app) : IClassFixture<Exchange
         Assert.True((await http.ExchangeAsync(Proxy, tokens.AccessToken)).Ok); // told for its reason alone
     }
 
+    [Fact, Trait("Rule", "TK-10"), Trait("Law", "L9"), Trait("Law", "L5")]
+    public async Task The_list_of_tokens_shows_the_end_of_all_that_came_of_a_token()
+    {
+        using var http = app.NewClient();
+        var views = app.Services.GetRequiredService<AccessViews>();
+        var (tokens, _, _, _) = await app.ConnectAsync(TestClient.Tally);
+        var one = await http.ExchangeAsync(Proxy, tokens.AccessToken);
+        var ofOne = await http.ExchangeAsync(Proxy, one.AccessToken);
+        var two = await http.ExchangeAsync(Proxy, tokens.AccessToken);
+        await app.CatchUpAsync(); // so that the ends come in pages of their own
+        Assert.True((await http.RevokeAsync(Proxy, one.AccessToken)).Ok);
+        await app.CatchUpAsync();
+        Assert.Equal(["revoked", "revoked", "live"], await StatesAsync());
+        Assert.True((await http.RevokeAsync(TestClient.Tally, tokens.RefreshToken)).Ok);
+        await app.CatchUpAsync();
+        Assert.Equal(["revoked", "revoked", "revoked"], await StatesAsync());
+
+        async Task<List<string>> StatesAsync()
+        {
+            var states = new List<string>();
+            foreach (var token in (TokenAnswer[])[one, ofOne, two]) states.Add(Assert.Single(await views.TokensAsync("where family = $1", [token.Streams().Family], default)).State);
+            return states;
+        }
+    }
+
     [Fact, Trait("Rule", "TK-10"), Trait("Rule", "AT-2")]
     public async Task Opaque_tokens_are_exchanged_and_given_like_others_and_their_may_act_counts()
     {

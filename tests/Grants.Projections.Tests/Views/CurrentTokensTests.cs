@@ -47,7 +47,31 @@ public sealed class CurrentTokensTests
     {
         var acting = Facts with { Client = new("service"), Act = new Actor("service", new("service"), new Actor("sub_1", new("broker"))) };
         var row = Assert.Single(Rows(new EventLog().Add(Family, First with { Facts = acting }, new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [new(OtherFamily, 1, new("tally"))], null, Noon))));
-        Assert.Equal(FirstRow with { Client = "service", Actors = "service sub_1" }, row);
+        Assert.Equal(FirstRow with { Client = "service", Actors = "service sub_1", Parents = $"{OtherFamily:N}.1", Root = OtherFamily, Position = 2 }, row);
+    }
+
+    [Fact, Trait("Rule", "TK-10"), Trait("Law", "L3")]
+    public void What_is_revoked_takes_along_what_came_of_it_and_nothing_else()
+    {
+        var (child, grandchild, sibling) = (new Guid("01900000-0000-7000-8000-0000000000f3"), new Guid("01900000-0000-7000-8000-0000000000f4"), new Guid("01900000-0000-7000-8000-0000000000f5"));
+        var acting = Facts with { Client = new("service"), Act = new Actor("service", new("service")) };
+        TokenReference Of(Guid family, int number = 1) => new(family, number, new("tally"));
+        var log = new EventLog().Add(Family, First, Refresh)
+            .Add(child, First with { Facts = acting }, new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [Of(Family)], null, Noon))
+            .Add(grandchild, First with { Facts = acting }, new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [Of(child), Of(Family)], null, Noon))
+            .Add(sibling, First with { Facts = acting }, new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [Of(Family, 2)], null, Noon));
+        foreach (var (stream, ending, ended) in (List<(Guid, TokenFamilyEvent, Guid[])>)
+        [
+            (Family, new TokenFamilyEvent.Revoked(EndedBy.Client, "over", Noon), [Family, child, grandchild, sibling]),
+            (Family, new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "over", Noon), [Family, child, grandchild]),
+            (child, new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "over", Noon), [child, grandchild]),
+            (grandchild, new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "over", Noon), [grandchild]),
+        ])
+        {
+            var last = EventLog.Event(stream, ending, 99, version: 9);
+            foreach (var rows in (List<CurrentToken>[])[InPages([[.. log.Events, last]]), InPages([log.Events, [last]]), InPages([.. log.Events.Select(e => (IReadOnlyList<IEvent>)[e]), [last]])])
+                Assert.Equal(ended.ToHashSet(), rows.Where(row => row is { Number: > 0, State: CurrentToken.Revoked, EndedWhy: "over" }).Select(row => row.Family).ToHashSet());
+        }
     }
 
     [Fact]
@@ -124,7 +148,9 @@ public sealed class CurrentTokensTests
             EventLog.Event(Family, new TokenFamilyEvent.AccessTokensExpired([1, 2], Noon), 9, version: 7),
             EventLog.Event(Family, new TokenFamilyEvent.AccessTokenRevoked(3, EndedBy.Client, "not needed", Noon), 10, version: 8),
             EventLog.Event(Family, new TokenFamilyEvent.AccessTokenExpired(3, Noon), 11, version: 9)];
-        Assert.Equal(([], []), CurrentTokenRows.Touched(page));
+        var (families, grants, revoked) = CurrentTokenRows.Touched(page);
+        Assert.Equal(([], []), (families, grants));
+        Assert.Equal([Family], revoked); // only what came of it could have to be seen
         var (rows, ends) = CurrentTokenRows.Apply([], page);
         Assert.Empty(rows);
         Assert.Equal([new(Family, 1, CurrentToken.Expired, Noon, null, null, 9), new(Family, 2, CurrentToken.Expired, Noon, null, null, 9),
@@ -135,10 +161,11 @@ public sealed class CurrentTokensTests
     public void A_page_reads_the_families_it_speaks_of_and_the_grants_that_end_in_it()
     {
         TokenFamilyEvent renewed = new TokenFamilyEvent.RefreshTokenRotated(2, Facts, 1, Noon, Noon, Noon);
-        var (families, grants) = CurrentTokenRows.Touched([.. Issued.Add(OtherGrant, new GrantEvent.Narrowed(Guid.Empty, ["balances"], Noon)).Add(Grant, new GrantEvent.Expired(Noon)).Events,
+        var (families, grants, revoked) = CurrentTokenRows.Touched([.. Issued.Add(OtherGrant, new GrantEvent.Narrowed(Guid.Empty, ["balances"], Noon)).Add(Grant, new GrantEvent.Expired(Noon)).Events,
             EventLog.Event(OtherFamily, renewed, 9, version: 5), EventLog.Event(Family, renewed, 10, version: 3)]);
         Assert.Equal([OtherFamily], families); // the other one begins in the page: it has no row yet
         Assert.Equal([Grant], grants);
+        Assert.Empty(revoked);
     }
 
     [Fact]
@@ -183,6 +210,15 @@ public sealed class CurrentTokensTests
             }
         }, times: 60);
 
+    [Fact, Trait("Law", "L9"), Trait("Rule", "TK-10")]
+    public void A_token_is_live_in_the_view_as_long_as_the_streams_say_so_of_it_and_of_all_that_it_came_of() =>
+        Histories.Cut.Always(cut =>
+        {
+            var history = Histories.After(cut.Steps);
+            foreach (var row in InPages(Histories.Pages(history.Events, cut.PageSizes)).Where(row => row.Number > 0))
+                Assert.Equal(history.Stands(row.Family, row.Number), row.IsLive);
+        }, times: 300);
+
     [Fact, Trait("Law", "L5")]
     public void The_events_that_arent_loaded_would_change_nothing() =>
         Histories.Cut.Always(cut =>
@@ -198,8 +234,9 @@ public sealed class CurrentTokensTests
         var table = new Dictionary<(Guid, int), CurrentToken>();
         foreach (var page in pages.Select(page => page.Where(e => only.Contains(e.Data.GetType())).ToList()))
         {
-            var (families, grants) = CurrentTokenRows.Touched(page);
-            var before = table.Values.Where(row => row.IsLive && (families.Contains(row.Family) || (row.Grant is { } grant && grants.Contains(grant)))).ToList();
+            var (families, grants, revoked) = CurrentTokenRows.Touched(page);
+            var roots = table.Values.Where(row => revoked.Contains(row.Family)).Select(row => row.Root ?? row.Family).ToHashSet();
+            var before = table.Values.Where(row => row.IsLive && (families.Contains(row.Family) || (row.Grant is { } grant && grants.Contains(grant)) || (row.Root is { } root && roots.Contains(root)))).ToList();
             var (rows, ends) = CurrentTokenRows.Apply(before, page);
             foreach (var row in rows) table[(row.Family, row.Number)] = row;
             foreach (var end in ends)
