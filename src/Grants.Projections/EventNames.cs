@@ -65,6 +65,8 @@ public static class EventNames
         [typeof(TokenFamilyEvent.AccessTokenIssued)] = "token_family.access_token_issued",
         [typeof(TokenFamilyEvent.RefreshTokenIssued)] = "token_family.refresh_token_issued",
         [typeof(TokenFamilyEvent.IdTokenIssued)] = "token_family.id_token_issued",
+        [typeof(TokenFamilyEvent.TokenExchanged)] = "token_family.token_exchanged",
+        [typeof(TokenFamilyEvent.AssertionAccepted)] = "token_family.assertion_accepted",
         [typeof(TokenFamilyEvent.RefreshTokenRotated)] = "token_family.refresh_token_rotated",
         [typeof(TokenFamilyEvent.RefreshTokenReplayed)] = "token_family.refresh_token_replayed",
         [typeof(TokenFamilyEvent.AccessTokenRevoked)] = "token_family.access_token_revoked",
@@ -82,6 +84,7 @@ public static class EventNames
 
         [typeof(CatalogueEvent.ScopeDeclared)] = "catalogue.scope_declared",
         [typeof(CatalogueEvent.ResourceDeclared)] = "catalogue.resource_declared",
+        [typeof(CatalogueEvent.IssuerDeclared)] = "catalogue.issuer_declared",
     };
 
     private static readonly Dictionary<Type, Type> States = new Dictionary<Type, Type>

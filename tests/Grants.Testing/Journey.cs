@@ -72,7 +72,16 @@ public static class Journey
 
     /// <summary>The parameters of a request, to be sent in another way than in its address.</summary>
     public static IReadOnlyList<(string Name, string? Value)> ParametersOf(Asked asked) =>
-        [.. QueryHelpers.ParseQuery(asked.Address[asked.Address.IndexOf('?', StringComparison.Ordinal)..]).Select(pair => (pair.Key, (string?)pair.Value.ToString()))];
+        [.. QueryHelpers.ParseQuery(asked.Address[asked.Address.IndexOf('?', StringComparison.Ordinal)..]).SelectMany(pair => pair.Value.Select(value => (pair.Key, value)))];
+
+    /// <summary>The same request for these resources, RFC 8707 §2.1.</summary>
+    public static Asked For(this Asked asked, params string[] resources) => asked with
+    {
+        Address = string.Concat([asked.Address, .. resources.Select(resource => $"&resource={Uri.EscapeDataString(resource)}")]),
+    };
+
+    /// <summary>These resources as parameters.</summary>
+    public static (string Name, string? Value)[] Resources(params string[] resources) => [.. resources.Select(resource => ("resource", (string?)resource))];
 
     /// <summary>RFC 9126 §2.1: the request is pushed instead of being sent through the browser.</summary>
     public static async Task<TokenAnswer> PushAsync(this HttpClient http, Asked asked, params (string Name, string? Value)[] more)
@@ -98,12 +107,12 @@ public static class Journey
 
     private static async Task<TokenAnswer> PostAsync(this HttpClient http, string path, TestClient client, params (string Name, string? Value)[] fields)
     {
-        var form = fields.Where(field => field.Value is not null).ToDictionary(field => field.Name, field => field.Value!);
+        var form = fields.Where(field => field.Value is not null).Select(field => KeyValuePair.Create(field.Name, field.Value!)).ToList();
         using var request = new HttpRequestMessage(HttpMethod.Post, path);
         if (client == TestClient.Poster)
         {
-            form.TryAdd("client_id", client.Id);
-            form.TryAdd("client_secret", client.Secret!);
+            Add("client_id", client.Id);
+            Add("client_secret", client.Secret!);
         }
         else if (client.Secret is { } secret)
         {
@@ -111,11 +120,16 @@ public static class Journey
         }
         else
         {
-            form.TryAdd("client_id", client.Id);
+            Add("client_id", client.Id);
         }
 
         request.Content = new FormUrlEncodedContent(form);
         return await TokenAnswer.ReadAsync(await http.SendAsync(request));
+
+        void Add(string name, string value)
+        {
+            if (form.TrueForAll(field => field.Key != name)) form.Add(KeyValuePair.Create(name, value));
+        }
     }
 
     /// <summary>RFC 6749 §2.3.1: form-urlencoded, then joined, then Base64.</summary>

@@ -85,6 +85,8 @@ public abstract record AuthorizeRequest
             scopes = scopes.Union(ScopeSet.Of(claims.Scopes.Where(scope => metadata.Scope.Contains(scope) && catalogue.Knows(scope))));
         }
 
+        (var resources, scopes, var misdirected) = ResourceIndicators.Ask(parameters.All("resource"), scopes, metadata, catalogue);
+        if (misdirected is not null) return Error(misdirected.Code, misdirected.Description);
         // OpenID Connect Core §11: ignored where no refresh token could come of it.
         if (!metadata.GrantTypes.Contains(GrantType.RefreshToken)) scopes = scopes.Except([StandardScopes.OfflineAccess]);
 
@@ -122,8 +124,8 @@ public abstract record AuthorizeRequest
         }
 
         return new Valid(client,
-            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt, acrValues,
-                IdTokenClaims: claims is { InIdToken: { Count: > 0 } names } ? names : null),
+            new AuthorizationRequest(client.ClientId, redirectUri, parameters["redirect_uri"] is not null, mode, scopes, challenge, prompt, maxAge, null, null, dpopJkt, resources,
+                AcrValues: acrValues, IdTokenClaims: claims is { InIdToken: { Count: > 0 } names } ? names : null),
             new PrivateParameters(state, parameters["nonce"], parameters["login_hint"]), parameters["id_token_hint"], claims?.Subject);
     }
 

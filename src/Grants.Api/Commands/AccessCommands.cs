@@ -80,8 +80,8 @@ public sealed class TokensCommand : JasperFxAsyncCommand<ListInput>
         if (input.JsonFlag) foreach (var token in tokens) Console.Out.WriteLine(JsonSerializer.Serialize(token, ListFormat.Options));
         else
         {
-            Output.Table(["FAMILY", "KIND", "NO", "CLIENT", "PERSON", "SCOPES", "ISSUED", "EXPIRES", "STATE", "ENDED BY", "WHY"],
-                [.. tokens.Select(t => (IReadOnlyList<string>)[Output.Tail(t.Family), t.Kind, (t.Number > 0 ? t.Number : t.Generation).ToString(CultureInfo.InvariantCulture), t.Client, t.Subject ?? "", t.Scopes, Output.Time(t.IssuedAt), Output.Time(t.ExpiresAt), t.State, t.EndedBy ?? "", t.EndedWhy ?? ""])], "tokens");
+            Output.Table(["FAMILY", "KIND", "NO", "CLIENT", "PERSON", "ACTORS", "SCOPES", "ISSUED", "EXPIRES", "STATE", "ENDED BY", "WHY"],
+                [.. tokens.Select(t => (IReadOnlyList<string>)[Output.Tail(t.Family), t.Kind, (t.Number > 0 ? t.Number : t.Generation).ToString(CultureInfo.InvariantCulture), t.Client, t.Subject ?? "", t.Actors ?? "", t.Scopes, Output.Time(t.IssuedAt), Output.Time(t.ExpiresAt), t.State, t.EndedBy ?? "", t.EndedWhy ?? ""])], "tokens");
         }
 
         await ListFormat.PositionAsync(views, input.JsonFlag);

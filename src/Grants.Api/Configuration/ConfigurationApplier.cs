@@ -1,8 +1,11 @@
+using System.Text;
 using System.Text.Json.Nodes;
 using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Login;
+using Grants.Api.Signing;
+using Grants.Api.Token;
 using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -13,7 +16,7 @@ using Microsoft.AspNetCore.Identity;
 namespace Grants.Api.Configuration;
 
 /// <summary>Brings the log to what the declared configuration says, appending only the differences. Applying twice changes nothing.</summary>
-public sealed class ConfigurationApplier(EventLog log, PersonalData personal, ClientSecrets secrets, Settings settings, TimeProvider clock)
+public sealed class ConfigurationApplier(EventLog log, PersonalData personal, ClientSecrets secrets, Lookups lookups, Settings settings, TimeProvider clock)
 {
     private static readonly PasswordHasher<Person> Hasher = new();
 
@@ -25,8 +28,13 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
         var catalogue = (await log.Read([Catalogue.StreamId], cancellation)).Catalogue(Catalogue.StreamId) ?? Catalogue.Empty;
         foreach (var client in declared.Clients)
         {
-            if (client.GrantsResources.FirstOrDefault(uri => catalogue.Resources.All(resource => resource.Resource != uri)) is { } unknown)
-                throw new SettingsException($"Client {client.ClientId}: grants_resources names {unknown}, but no such resource is declared.");
+            foreach (var (member, uris) in ((string, IReadOnlyList<string>)[])[("grants_resources", client.GrantsResources), ("grants_allowed_resources", client.GrantsAllowedResources ?? []),
+                ("grants_token_exchange", [.. client.GrantsTokenExchange.SelectMany(rule => rule.Audience).Where(uri => uri != settings.Issuer)])])
+            {
+                if (uris.FirstOrDefault(uri => catalogue.Resources.All(resource => resource.Resource != uri)) is { } unknown)
+                    throw new SettingsException($"Client {client.ClientId}: {member} names {unknown}, but no such resource is declared.");
+            }
+
             if (await ApplyClientAsync(client, cause with { Client = new ClientId(client.ClientId) }, cancellation)) changes.Add($"client {client.ClientId}");
         }
 
@@ -36,8 +44,41 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
             if (await ApplyPersonAsync(person, cause, cancellation) is { } subject) changes.Add($"person {subject}");
         }
 
+        // After the people: an issuer may speak of some by name.
+        changes.AddRange(await ApplyIssuersAsync(declared, cause, cancellation));
         return changes;
     }
+
+    private async Task<IReadOnlyList<string>> ApplyIssuersAsync(DeclaredConfiguration declared, Cause cause, CancellationToken cancellation)
+    {
+        if (declared.TrustedIssuers.Count == 0) return [];
+        var trusted = new List<TrustedIssuer>();
+        foreach (var issuer in declared.TrustedIssuers) trusted.Add(await TrustedAsync(issuer, cancellation));
+        var decision = await log.Commit(cause, [Catalogue.StreamId], (streams, now) => DeclareCatalogue.Decide(streams.Catalogue(Catalogue.StreamId), new([], [], new(trusted)), now), cancellation);
+        return ((Accepted<ValueList<string>>)decision).Value;
+    }
+
+    private async Task<TrustedIssuer> TrustedAsync(DeclaredIssuer declared, CancellationToken cancellation)
+    {
+        Exception Fault(string what) => new SettingsException($"Trusted issuer {declared.Issuer}: {what}");
+        if (!Uri.TryCreate(declared.Issuer, UriKind.Absolute, out var uri) || !IsSafe(uri) || declared.Issuer == settings.Issuer) throw Fault("issuer must be the https address of another server, without user name and fragment.");
+        if ((declared.Jwks is null) == (declared.JwksUri is null)) throw Fault("give either jwks or jwks_uri.");
+        if (declared.JwksUri is { } address && (!Uri.TryCreate(address, UriKind.Absolute, out var keys) || !IsSafe(keys))) throw Fault("jwks_uri must be an https address without user name and fragment.");
+        if (declared.Algs.Count == 0 || declared.Algs.FirstOrDefault(alg => !SigningAlgorithm.Supported.Contains(alg)) is not null) throw Fault($"algs must be some of {SigningAlgorithm.Supported}.");
+        if (declared.Jwks is { } set && JwkSet.WhyNotRegistrable(Encoding.UTF8.GetBytes(set.ToJsonString()), declared.Algs) is { } why) throw Fault($"jwks: {why}");
+        if (!ScopeSet.TryParse(declared.Scope, out var scope)) throw Fault("scope has a character that is not allowed.");
+        var links = new List<SubjectLink>();
+        foreach (var (subject, username) in declared.Subjects)
+        {
+            var person = await lookups.SubjectByLoginAsync(await personal.LoginHashAsync(username.Normalize().ToUpperInvariant(), cancellation), cancellation);
+            // Neither name is printed: what is printed may be logged.
+            links.Add(new SubjectLink(await GrantAssertions.LinkHashAsync(personal, declared.Issuer, subject, cancellation), person ?? throw Fault("subjects names a person who is not declared.")));
+        }
+
+        return new TrustedIssuer(declared.Issuer, declared.Jwks?.ToJsonString(), declared.JwksUri, new(declared.Algs), new(declared.Clients), scope, declared.UsernameClaim, new(links.OrderBy(link => link.Hash, StringComparer.Ordinal)));
+    }
+
+    private static bool IsSafe(Uri address) => (address.Scheme == "https" || (address.Scheme == "http" && address.IsLoopback)) && address.UserInfo.Length == 0 && address.Fragment.Length == 0;
 
     private async Task<IReadOnlyList<string>> ApplyCatalogueAsync(DeclaredConfiguration declared, Cause cause, CancellationToken cancellation)
     {
@@ -49,13 +90,16 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
 
         foreach (var resource in declared.Resources)
         {
-            if (!Uri.TryCreate(resource.Resource, UriKind.Absolute, out var uri) || uri.Fragment.Length > 0) throw new SettingsException($"Resource {resource.Resource} must be an absolute URI without fragment (RFC 8707 §2).");
-            if (resource.TokenFormat != "jwt") throw new SettingsException($"Resource {resource.Resource}: the only token_format is jwt.");
+            if (ResourceIndicators.Canonical(resource.Resource) is not { } canonical) throw new SettingsException($"Resource {resource.Resource} must be an absolute URI without fragment (RFC 8707 §2).");
+            if (declared.Resources.Any(other => other != resource && ResourceIndicators.Canonical(other.Resource) == canonical)) throw new SettingsException($"Resource {resource.Resource} is declared more than once.");
+            if (resource.TokenFormat is not (TokenFormat.Jwt or TokenFormat.Opaque)) throw new SettingsException($"Resource {resource.Resource}: token_format must be jwt or opaque.");
+            if (resource.SigningAlg is { } algorithm && !SigningAlgorithm.Supported.Contains(algorithm)) throw new SettingsException($"Resource {resource.Resource}: signing_alg: {algorithm} is not supported.");
+            if (resource is { SigningAlg: not null, TokenFormat: TokenFormat.Opaque }) throw new SettingsException($"Resource {resource.Resource}: nothing signs an opaque token, so signing_alg needs token_format jwt.");
         }
 
         var ask = new DeclareCatalogue.Request(
             new(declared.Scopes.Select(scope => new ScopeDefinition(scope.Name, scope.Label, scope.Kind, scope.Risk, scope.Details))),
-            new(declared.Resources.Select(resource => new ResourceDefinition(resource.Resource, resource.Name, ScopeSet.Of(resource.Scopes), resource.TokenFormat))));
+            new(declared.Resources.Select(resource => new ResourceDefinition(resource.Resource, resource.Name, ScopeSet.Of(resource.Scopes), resource.TokenFormat, resource.SigningAlg))));
         var decision = await log.Commit(cause, [Catalogue.StreamId], (streams, now) => DeclareCatalogue.Decide(streams.Catalogue(Catalogue.StreamId), ask, now), cancellation);
         return ((Accepted<ValueList<string>>)decision).Value;
     }

@@ -10,7 +10,7 @@ using Grants.Domain.Protocol;
 namespace Grants.Api.Configuration;
 
 /// <summary>
-/// The declared configuration: a JSON file with scopes, resources, clients and people. Client members have RFC 7591's names; ours
+/// The declared configuration: a JSON file with scopes, resources, clients, people and trusted issuers. Client members have RFC 7591's names; ours
 /// beyond them start with <c>grants_</c>, and times among them are seconds.
 /// </summary>
 public sealed record DeclaredConfiguration
@@ -28,6 +28,7 @@ public sealed record DeclaredConfiguration
     public IReadOnlyList<DeclaredResource> Resources { get; init; } = [];
     public IReadOnlyList<DeclaredClient> Clients { get; init; } = [];
     public IReadOnlyList<DeclaredPerson> People { get; init; } = [];
+    public IReadOnlyList<DeclaredIssuer> TrustedIssuers { get; init; } = [];
 
     /// <summary>Reads a file. Throws <see cref="SettingsException"/> that names the file, the line and the member at fault.</summary>
     public static DeclaredConfiguration Read(string file)
@@ -49,9 +50,37 @@ public sealed record DeclaredConfiguration
 
 public sealed record DeclaredScope(string Name, string Label, string Kind, string? Risk, string? Details);
 
-public sealed record DeclaredResource(string Resource, string Name, IReadOnlyList<string> Scopes, string TokenFormat = "jwt");
+public sealed record DeclaredResource(string Resource, string Name, IReadOnlyList<string> Scopes, string TokenFormat = Domain.Catalogues.TokenFormat.Jwt, string? SigningAlg = null);
 
 public sealed record DeclaredPerson(string Username, string? Password, IReadOnlyList<string>? Roles, JsonObject? Claims);
+
+/// <summary>An issuer whose assertions are taken for grants: RFC 7523 §2.1.</summary>
+public sealed record DeclaredIssuer
+{
+    public required string Issuer { get; init; }
+    public JsonObject? Jwks { get; init; }
+    public string? JwksUri { get; init; }
+    public IReadOnlyList<string> Algs { get; init; } = SigningAlgorithm.Supported;
+
+    /// <summary>Who may show its assertions.</summary>
+    public IReadOnlyList<string> Clients { get; init; } = [];
+    public string Scope { get; init; } = "";
+
+    /// <summary>The claim that holds a user name of this server. Only for an issuer that may say of everybody here that it is they.</summary>
+    public string? UsernameClaim { get; init; }
+
+    /// <summary>Its <c>sub</c> → user name.</summary>
+    public IReadOnlyDictionary<string, string> Subjects { get; init; } = new Dictionary<string, string>();
+}
+
+/// <summary>What a client may exchange tokens for: see <see cref="TokenExchangeRule"/>.</summary>
+public sealed record DeclaredExchange
+{
+    public IReadOnlyList<string> From { get; init; } = [];
+    public IReadOnlyList<string> Audience { get; init; } = [];
+    public string Scope { get; init; } = "";
+    public bool Impersonation { get; init; }
+}
 
 /// <summary>A client in RFC 7591's words.</summary>
 public sealed record DeclaredClient
@@ -87,10 +116,13 @@ public sealed record DeclaredClient
     public int? GrantsRefreshRetryWindow { get; init; }
     public bool GrantsAppendFragment { get; init; }
     public IReadOnlyList<string> GrantsResources { get; init; } = [];
+    public IReadOnlyList<string>? GrantsAllowedResources { get; init; }
     public string? TokenEndpointAuthSigningAlg { get; init; }
     public JsonObject? Jwks { get; init; }
     public string? JwksUri { get; init; }
     public string? GrantsAssertionAudience { get; init; }
+    public IReadOnlyList<DeclaredExchange> GrantsTokenExchange { get; init; } = [];
+    public string? GrantsMayAct { get; init; }
 
     public ClientMetadata ToMetadata()
     {
@@ -135,12 +167,19 @@ public sealed record DeclaredClient
             AppendFragment = GrantsAppendFragment,
             DpopBoundAccessTokens = DpopBoundAccessTokens ? true : null,
             Resources = GrantsResources.Count > 0 ? new(GrantsResources.Distinct()) : null,
+            AllowedResources = GrantsAllowedResources is { } allowed ? new(allowed.Distinct()) : null,
             TokenEndpointAuthSigningAlg = TokenEndpointAuthSigningAlg,
             Jwks = Jwks?.ToJsonString(),
             JwksUri = JwksUri,
+            TokenExchange = GrantsTokenExchange.Count > 0 ? new(GrantsTokenExchange.Select(ExchangeRule)) : null,
+            MayAct = GrantsMayAct,
             AssertionAudience = GrantsAssertionAudience == AssertionAudience.Issuer ? null : GrantsAssertionAudience,
         };
     }
+
+    private TokenExchangeRule ExchangeRule(DeclaredExchange rule) => ScopeSet.TryParse(rule.Scope, out var scope)
+        ? new TokenExchangeRule(new(rule.From.Distinct()), new(rule.Audience.Distinct()), scope, rule.Impersonation)
+        : throw new SettingsException($"Client {ClientId}: grants_token_exchange: scope has a character that is not allowed.");
 
     private static TimeSpan? Seconds(int? seconds) => seconds is { } s ? TimeSpan.FromSeconds(s) : null;
 }

@@ -45,9 +45,10 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         var grant = await lookups.GrantAsync(session.Subject, open.Client.ClientId, http.RequestAborted);
         if (grant is not null && !grant.IsLive(clock.GetUtcNow())) grant = null;
 
-        var (asked, folded) = Question(request, grant);
-        var shown = asked.Select(scope => Permission(open, scope, catalogue, grant)).ToList();
-        var allowed = folded.Select(scope => Permission(open, scope, catalogue, grant)).ToList();
+        var held = grant?.ScopesAt(request.Resources);
+        var (asked, folded) = Question(request, grant, held);
+        var shown = asked.Select(scope => Permission(open, scope, catalogue, grant, held)).ToList();
+        var allowed = folded.Select(scope => Permission(open, scope, catalogue, grant, held)).ToList();
         var client = open.Client;
         var renamed = client.NameChangedAt is { } changed && grant is not null && grant.CreatedAt < changed ? client.NameBefore : null;
         var app = pages.App(client, request.RedirectUri.Value) with { History = grant is null ? "New to you" : $"You've used it since {grant.CreatedAt.ToString("MMM yyyy", CultureInfo.InvariantCulture)}" };
@@ -56,7 +57,10 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
             await signIn.NameOf(session.Subject, http.RequestAborted), pages.At($"/signin/{open.Authorization.Id:N}/other"),
             [.. shown.Where(permission => !IsDoing(catalogue, permission.Scope))], [.. shown.Where(permission => IsDoing(catalogue, permission.Scope))],
             Cannot(catalogue, request.Scopes, grant), Duration(open), new Uri(request.RedirectUri.Value) is { Scheme: "http" or "https" } to ? to.Authority : "the app on your device",
-            renamed, allowed, ConsentWords.Of(client, request.Scopes, catalogue).Version, error), error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
+            renamed, allowed, ConsentWords.Of(client, request.Scopes, catalogue, request.Resources).Version, error)
+        {
+            OnlyAt = [.. (request.Resources ?? []).Select(resource => ConsentWords.NameOf(resource, catalogue))],
+        }, error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
     }
 
     public async Task<IResult> SubmitAsync(HttpContext http, OpenRequest open)
@@ -67,7 +71,7 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
 
         var session = await browser.FindAsync(http);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
-        var text = ConsentWords.Of(open.Client, open.Authorization.Request.Scopes, catalogue);
+        var text = ConsentWords.Of(open.Client, open.Authorization.Request.Scopes, catalogue, open.Authorization.Request.Resources);
         // The event keeps the words that the person saw. Were they changed meanwhile, the person hasn't seen these.
         if (session is not null && form["text"] != text.Version)
             return await PageAsync(http, open, session, "What this page says has changed since you opened it. Look at the list and answer again.");
@@ -100,25 +104,26 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
     /// was refused counts as new only with <c>prompt=consent</c>. When nothing is new (an app that can't prove who it is, or
     /// <c>prompt=consent</c>), everything is asked again.
     /// </summary>
-    private static (ScopeSet Asked, ScopeSet Folded) Question(AuthorizationRequest request, Grant? grant)
+    /// <param name="held">What is allowed at the resources that the request names.</param>
+    private static (ScopeSet Asked, ScopeSet Folded) Question(AuthorizationRequest request, Grant? grant, ScopeSet? held)
     {
         var listed = ScopeSet.Of(ConsentWords.Listed(request.Scopes));
-        if (grant is null) return (listed, ScopeSet.Empty);
-        var fresh = listed.Except(grant.Scopes);
+        if (grant is null || held is null) return (listed, ScopeSet.Empty);
+        var fresh = listed.Except(held);
         if (!request.Prompts(PromptValue.Consent)) fresh = fresh.Except(grant.Refused);
-        return fresh.Count == 0 ? (listed, ScopeSet.Empty) : (fresh, listed.Intersect(grant.Scopes));
+        return fresh.Count == 0 ? (listed, ScopeSet.Empty) : (fresh, listed.Intersect(held));
     }
 
     private static bool IsDoing(Catalogue catalogue, string scope) => catalogue.Scope(scope)?.Kind == "do";
 
-    private static PermissionModel Permission(OpenRequest open, string scope, Catalogue catalogue, Grant? grant)
+    private static PermissionModel Permission(OpenRequest open, string scope, Catalogue catalogue, Grant? grant, ScopeSet? held)
     {
         var metadata = open.Client.Metadata;
         var definition = catalogue.Scope(scope);
         // An app that nobody has checked doesn't get to argue its case on this page.
         var purpose = metadata.Checked || metadata.OwnApp ? metadata.Purposes.FirstOrDefault(p => p.Scope == scope)?.Text : null;
         return new PermissionModel(scope, definition?.Label ?? scope, definition?.Details, definition?.Risk, purpose is null ? null : DisplayText.Clean(purpose),
-            grant is not null && !grant.Scopes.Contains(scope), !metadata.OptionalScopes.Contains(scope), grant?.Scopes.Contains(scope) ?? false, grant?.Refused.Contains(scope) ?? false);
+            held is not null && !held.Contains(scope), !metadata.OptionalScopes.Contains(scope), held?.Contains(scope) ?? false, grant?.Refused.Contains(scope) ?? false);
     }
 
     /// <summary>What stays out of reach: never the password, and up to two things that this server could allow but the app doesn't ask for.</summary>

@@ -61,15 +61,21 @@ internal sealed class ClientAssertion
     /// <param name="endpoints">Further names of ours that this client may use, alone or in a list; null when the issuer is all.</param>
     public string? WhyNot(string issuer, IReadOnlyCollection<string>? endpoints, DateTimeOffset now)
     {
-        if (!IsFor(issuer, endpoints)) return "its aud is not the issuer";
-        if (now >= RefusedFrom) return "it has expired";
-        if (ExpiresAt > now + MaxAge + Leeway) return "its exp is more than 10 minutes ahead";
+        return IsFor(issuer, endpoints) ? WhyNotNow(Jws.Payload, ExpiresAt, MaxAge, now) : "its aud is not the issuer";
+    }
+
+    /// <summary>Why a JWT doesn't count at this time by its <c>exp</c>, <c>nbf</c> and <c>iat</c>; null when it does.</summary>
+    /// <param name="maxAge">How far ahead <c>exp</c> may be, and how far back <c>iat</c>.</param>
+    internal static string? WhyNotNow(JsonMembers claims, DateTimeOffset expiresAt, TimeSpan maxAge, DateTimeOffset now)
+    {
+        if (now >= expiresAt + Leeway) return "it has expired";
+        if (expiresAt > now + maxAge + Leeway) return "its exp is too far ahead";
         foreach (var name in (string[])["iat", "nbf"])
         {
-            if (!Jws.Payload.Has(name)) continue;
-            if (Jws.Payload.Time(name) is not { } time) return $"its {name} is no time";
+            if (!claims.Has(name)) continue;
+            if (claims.Time(name) is not { } time) return $"its {name} is no time";
             if (time > now + Leeway) return $"its {name} is still to come";
-            if (name == "iat" && time < now - MaxAge - Leeway) return "its iat is more than 10 minutes ago";
+            if (name == "iat" && time < now - maxAge - Leeway) return "its iat is too long ago";
         }
 
         return null;

@@ -2,14 +2,14 @@ using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Grants.Api.Signing;
+using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
-using Grants.Domain.Protocol;
 
 namespace Grants.Api.Http;
 
 /// <summary>
-/// The public keys of clients: those that they registered (<c>jwks</c>), and those that stand at their <c>jwks_uri</c>. The latter
-/// are kept as long as the site says, a minute at least and an hour at most, and asked for again when a key is missing, since a client
+/// The public keys of clients and trusted issuers: those that are registered (<c>jwks</c>), and those that stand at their <c>jwks_uri</c>. The latter
+/// are kept as long as the site says, a minute at least and an hour at most, and asked for again when a key is missing, since its owner
 /// may have rotated (OpenID Connect Core §10.1.1). A site is never asked more than once a minute, whatever anybody sends here: also
 /// not after a failure, and then what it said last counts on, for a day.
 /// </summary>
@@ -22,18 +22,26 @@ public sealed class ClientKeys(GuardedFetcher fetcher, TimeProvider clock, ILogg
     private const int MaxSites = 2_000;
 
     private static readonly Action<ILogger, string, string, Exception?> NotFetched = LoggerMessage.Define<string, string>(LogLevel.Warning, new EventId(1, "ClientKeysNotFetched"),
-        "The keys at jwks_uri of client {Client} could not be had: {Reason}");
+        "The keys at jwks_uri of {Owner} could not be had: {Reason}");
 
-    private readonly ConditionalWeakTable<ClientMetadata, JwkSet> _registered = [];
-    private readonly ConcurrentDictionary<(ClientId, string), Site> _sites = new();
+    private readonly ConditionalWeakTable<object, JwkSet> _registered = [];
+    private readonly ConcurrentDictionary<(string, string), Site> _sites = new();
 
     /// <summary>The keys that may have made a signature of this client's. Empty when there is none.</summary>
-    internal async Task<IReadOnlyList<Jwk>> FindAsync(Client client, string algorithm, string? kid, CancellationToken cancellation)
+    internal Task<IReadOnlyList<Jwk>> FindAsync(Client client, string algorithm, string? kid, CancellationToken cancellation) =>
+        FindAsync(client.Metadata, $"client {client.ClientId}", client.Metadata.Jwks, client.Metadata.JwksUri, algorithm, kid, cancellation);
+
+    /// <summary>The same of an issuer that is trusted.</summary>
+    internal Task<IReadOnlyList<Jwk>> FindAsync(TrustedIssuer issuer, string algorithm, string? kid, CancellationToken cancellation) =>
+        FindAsync(issuer, $"issuer {issuer.Issuer}", issuer.Jwks, issuer.JwksUri, algorithm, kid, cancellation);
+
+    /// <param name="registration">What says it: its keys are read once, for as long as it is in use.</param>
+    private async Task<IReadOnlyList<Jwk>> FindAsync(object registration, string owner, string? jwks, string? jwksUri, string algorithm, string? kid, CancellationToken cancellation)
     {
-        if (client.Metadata.Jwks is not null) return _registered.GetValue(client.Metadata, metadata => JwkSet.Parse(Encoding.UTF8.GetBytes(metadata.Jwks!)) ?? JwkSet.Empty).Find(algorithm, kid);
-        if (client.Metadata.JwksUri is not { } address) return [];
+        if (jwks is not null) return _registered.GetValue(registration, _ => JwkSet.Parse(Encoding.UTF8.GetBytes(jwks)) ?? JwkSet.Empty).Find(algorithm, kid);
+        if (jwksUri is not { } address) return [];
         if (_sites.Count >= MaxSites) _sites.Clear();
-        var site = _sites.GetOrAdd((client.ClientId, address), _ => new Site());
+        var site = _sites.GetOrAdd((owner, address), _ => new Site());
         Task asking;
         lock (site.Turn)
         {
@@ -43,8 +51,8 @@ public sealed class ClientKeys(GuardedFetcher fetcher, TimeProvider clock, ILogg
             {
                 if (now - site.AskedAt < AskAgainAfter) return site.KeysAt(now).Find(algorithm, kid);
                 site.AskedAt = now;
-                // Nobody's request carries this one: whoever hangs up must not be able to spend the client's minute.
-                site.Asking = Task.Run(() => AskAsync(site, client.ClientId, address), CancellationToken.None);
+                // Nobody's request carries this one: whoever hangs up must not be able to spend the owner's minute.
+                site.Asking = Task.Run(() => AskAsync(site, owner, address), CancellationToken.None);
             }
 
             asking = site.Asking;
@@ -54,7 +62,7 @@ public sealed class ClientKeys(GuardedFetcher fetcher, TimeProvider clock, ILogg
         lock (site.Turn) return site.KeysAt(clock.GetUtcNow()).Find(algorithm, kid);
     }
 
-    private async Task AskAsync(Site site, ClientId client, string address)
+    private async Task AskAsync(Site site, string owner, string address)
     {
         JwkSet? keys = null;
         TimeSpan? maxAge = null;
@@ -79,7 +87,7 @@ public sealed class ClientKeys(GuardedFetcher fetcher, TimeProvider clock, ILogg
                     break;
             }
 
-            if (reason is not null) NotFetched(logger, client.Value, reason, null);
+            if (reason is not null) NotFetched(logger, owner, reason, null);
         }
         finally
         {
@@ -99,7 +107,7 @@ public sealed class ClientKeys(GuardedFetcher fetcher, TimeProvider clock, ILogg
         }
     }
 
-    /// <summary>What is known of one client's site. Everything under <see cref="Turn"/>.</summary>
+    /// <summary>What is known of one owner's site. Everything under <see cref="Turn"/>.</summary>
     private sealed class Site
     {
         public readonly Lock Turn = new();

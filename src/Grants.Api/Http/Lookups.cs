@@ -56,6 +56,13 @@ public sealed class Lookups(IDocumentStore store, Changes changes) : IDisposable
         return await session.LoadAsync<Subject>(id.Value, cancellation);
     }
 
+    /// <summary>The person whose user name has this hash.</summary>
+    public async Task<SubjectId?> SubjectByLoginAsync(string loginHash, CancellationToken cancellation)
+    {
+        await using var session = store.QuerySession();
+        return (await session.Query<Subject>().FirstOrDefaultAsync(subject => subject.LoginHash == loginHash, cancellation))?.SubjectId;
+    }
+
     /// <summary>Whose grant this is. A grant never changes hands, so what was read once stays true.</summary>
     public async Task<SubjectId?> OwnerOfAsync(Guid grant, CancellationToken cancellation)
     {

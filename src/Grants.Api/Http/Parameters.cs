@@ -11,17 +11,26 @@ public sealed class Parameters
 {
     private readonly Dictionary<string, string> _values = new(StringComparer.Ordinal);
     private readonly HashSet<string> _repeated = new(StringComparer.Ordinal);
+    private Dictionary<string, string[]>? _lists;
 
     private Parameters(IEnumerable<KeyValuePair<string, StringValues>> pairs)
     {
         foreach (var (name, values) in pairs)
         {
-            if (values.Count > 1) _repeated.Add(name);
+            if (values.Count > 1)
+            {
+                _repeated.Add(name);
+                (_lists ??= new(StringComparer.Ordinal))[name] = [.. values.OfType<string>().Where(value => value.Length > 0)];
+            }
+
             if (values.Count > 0 && !string.IsNullOrEmpty(values[0])) _values[name] = values[0]!;
         }
     }
 
     public string? this[string name] => _values.GetValueOrDefault(name);
+
+    /// <summary>Every value of a parameter that may repeat; none when it is absent.</summary>
+    public IReadOnlyList<string> All(string name) => _lists?.GetValueOrDefault(name) is { } many ? many : this[name] is { } one ? [one] : [];
 
     /// <summary>Why the request can't be read at all; null when it can. <c>resource</c> and <c>audience</c> alone may repeat (RFC 8707 §2, RFC 8693 §2.1).</summary>
     public OAuthError? Fault => _repeated.Any(name => name is not ("resource" or "audience"))
@@ -36,6 +45,7 @@ public sealed class Parameters
         foreach (var (known, text) in _values) more._values[known] = text;
         more._values[name] = value;
         more._repeated.UnionWith(_repeated);
+        more._lists = _lists;
         return more;
     }
 

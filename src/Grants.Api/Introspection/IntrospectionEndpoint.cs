@@ -4,6 +4,7 @@ using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Signing;
+using Grants.Api.Token;
 using Grants.Domain.AccessGrants;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -45,7 +46,7 @@ public static class IntrospectionEndpoint
 /// Says what still stands of a token, and only to whom it concerns: an access token to the client that has it and to those that act
 /// for a resource of its audience, a refresh token to its client alone (RFC 7662 §4).
 /// </summary>
-public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handles, EventLog log, Lookups lookups, Settings settings, TimeProvider clock)
+public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handles, EventLog log, Lookups lookups, Lineage lineage, Settings settings, TimeProvider clock)
 {
     /// <summary>Null for inactive, whatever the reason. What isn't a token of ours, or is none of the caller's business, costs no query.</summary>
     internal async Task<IntrospectionResponse.Body?> AnswerAsync(Client caller, string token, CancellationToken cancellation) =>
@@ -62,10 +63,10 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
         // The client that was found may be a moment old, so its stream is read, too.
         Guid?[] named = [token.Id.Family, token.Id.Grant, client.Id, caller.Id, token.Subject?.Value];
         var streams = await log.Read([.. named.OfType<Guid>()], cancellation, token.Id);
-        if (streams.Family(token.Id.Family)?.Stands(token.Id.Number) != true || streams.Client(caller.Id) is not { IsActive: true } current || !MaySee(current, token)
-            || Standing(streams, client.Id, token.Id.Grant, token.Subject?.Value, token.Scopes) is not { } scopes) return null;
+        if (streams.Family(token.Id.Family) is not { } family || !family.Stands(token.Id.Number) || !await lineage.StandsAsync(family, cancellation) || streams.Client(caller.Id) is not { IsActive: true } current || !MaySee(current, token)
+            || Standing(streams, client.Id, token.Id.Grant, token.Subject?.Value, token.Scopes, new(token.Audience.Where(to => to != settings.Issuer))) is not { } scopes) return null;
         return new IntrospectionResponse.Body(true, TextOf(scopes), token.Client.Value, TokenType.Of(token.Jkt), token.ExpiresAt, token.IssuedAt, token.Subject?.ToString() ?? token.Client.Value, token.Audience,
-            settings.Issuer, token.Id.ToString(), token.Acr, token.AuthTime, token.Jkt is { } jkt ? new IntrospectionResponse.Confirmation(jkt.Value) : null);
+            settings.Issuer, token.Id.ToString(), token.Acr, token.AuthTime, token.Jkt is { } jkt ? new IntrospectionResponse.Confirmation(jkt.Value) : null, IntrospectionResponse.Acting.Of(family.Facts.Act));
     }
 
     /// <summary>
@@ -78,26 +79,27 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
         var streams = await log.Read([token.Family, token.Grant, caller.Id, person.Value], cancellation);
         if (streams.Family(token.Family) is not { IsDead: false, Refresh: { } refresh } family || family.Facts.Client != caller.ClientId
             || refresh.Generation != token.Generation || !refresh.IsLive(clock.GetUtcNow())
-            || Standing(streams, caller.Id, token.Grant, person.Value, family.Facts.Scopes) is not { } scopes) return null;
+            || Standing(streams, caller.Id, token.Grant, person.Value, family.Facts.Scopes, family.Facts.Resources) is not { } scopes) return null;
         var expiresAt = refresh.IdleExpiresAt < refresh.ExpiresAt ? refresh.IdleExpiresAt : refresh.ExpiresAt;
         return new IntrospectionResponse.Body(true, TextOf(scopes), caller.ClientId.Value, null, expiresAt.ToUnixTimeSeconds(), refresh.IssuedAt.ToUnixTimeSeconds(), person.ToString(),
-            null, settings.Issuer, null, null, null, null);
+            null, settings.Issuer, null, null, null, null, null);
     }
 
     private static bool MaySee(Client caller, ReadAccessToken token) => token.Client == caller.ClientId || (caller.Metadata.Resources ?? []).Any(token.Audience.Contains);
 
     /// <summary>What is left of the scopes; null when client, person or grant no longer stands.</summary>
-    private ScopeSet? Standing(StreamsRead streams, Guid client, Guid? grant, Guid? person, ScopeSet scopes)
+    /// <param name="resources">Where the scopes are for; null: wherever they are understood.</param>
+    private ScopeSet? Standing(StreamsRead streams, Guid client, Guid? grant, Guid? person, ScopeSet scopes, ValueList<string>? resources)
     {
         if (streams.Client(client) is not { IsActive: true } || (person is { } owner && streams.Subject(owner) is not { IsActive: true })) return null;
         if (grant is not { } id) return scopes;
-        return streams.Grant(id) is { } found && found.IsLive(clock.GetUtcNow()) ? scopes.Intersect(found.Scopes) : null;
+        return streams.Grant(id) is { } found && found.IsLive(clock.GetUtcNow()) ? scopes.Intersect(found.ScopesAt(resources)) : null;
     }
 
     private static string? TextOf(ScopeSet scopes) => scopes.Count > 0 ? scopes.ToString() : null;
 }
 
-/// <summary>RFC 7662 §2.2, RFC 9470 §6.2, RFC 9449 §6.2. Inactive is one and the same body for every reason (RFC 7662 §4).</summary>
+/// <summary>RFC 7662 §2.2, RFC 9470 §6.2, RFC 9449 §6.2, RFC 8693 §4.1. Inactive is one and the same body for every reason (RFC 7662 §4).</summary>
 /// <param name="body">Null for inactive.</param>
 internal sealed class IntrospectionResponse(IntrospectionResponse.Body? body) : IResult
 {
@@ -131,10 +133,20 @@ internal sealed class IntrospectionResponse(IntrospectionResponse.Body? body) : 
         [property: JsonPropertyName("jti"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Id,
         [property: JsonPropertyName("acr"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Acr,
         [property: JsonPropertyName("auth_time"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? AuthTime,
-        [property: JsonPropertyName("cnf"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Confirmation? Confirmation);
+        [property: JsonPropertyName("cnf"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Confirmation? Confirmation,
+        [property: JsonPropertyName("act"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Acting? Act);
 
     /// <summary>What the token is bound to.</summary>
     internal sealed record Confirmation([property: JsonPropertyName("jkt")] string Jkt);
+
+    /// <summary>Who acts for the person, and inside of it who acted before.</summary>
+    internal sealed record Acting(
+        [property: JsonPropertyName("sub")] string Subject,
+        [property: JsonPropertyName("client_id")] string ClientId,
+        [property: JsonPropertyName("act"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Acting? Act)
+    {
+        public static Acting? Of(Actor? actor) => actor is null ? null : new(actor.Subject, actor.Client.Value, Of(actor.Act));
+    }
 }
 
 /// <summary>RFC 9701 §5: the same as a signed JWT, for callers who must prove later what they were told.</summary>

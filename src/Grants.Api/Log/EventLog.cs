@@ -29,11 +29,13 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// <param name="token">An access token whose own revocation matters to the decision.</param>
     /// <param name="reliesOn">Further streams that must stand as the decision saw them, but that didn't cause anything.</param>
     /// <param name="begins">One of the streams: that which the decision begins, if all goes well.</param>
+    /// <param name="tokens">Further access tokens whose own revocations matter.</param>
     public Task<Decision<T>> Commit<T>(Cause cause, IReadOnlyList<Guid> streams, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation,
-        Func<StreamsRead, Guid?>? sessionOf = null, AccessTokenId? token = null, IReadOnlyList<Guid>? reliesOn = null, Guid? begins = null)
+        Func<StreamsRead, Guid?>? sessionOf = null, AccessTokenId? token = null, IReadOnlyList<Guid>? reliesOn = null, Guid? begins = null, IReadOnlyList<AccessTokenId>? tokens = null)
     {
         IReadOnlyList<Guid> all = [.. streams, .. reliesOn ?? []];
-        return CommitAsync(cause, null, token is null ? () => new Guess(all) : null, all, token, decide, sessionOf, caused: streams.Count > 0, begins, cancellation);
+        IReadOnlyList<AccessTokenId> named = token is { } one ? [one, .. tokens ?? []] : tokens ?? [];
+        return CommitAsync(cause, null, named.Count == 0 ? () => new Guess(all) : null, all, named, decide, sessionOf, caused: streams.Count > 0, begins, cancellation);
     }
 
     /// <summary>
@@ -44,7 +46,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
     /// <param name="begins">One of the streams: that which the decision begins, if all goes well.</param>
     public Task<Decision<T>> Commit<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>> find,
         Func<StreamsRead, DateTimeOffset, Decision<T>> decide, CancellationToken cancellation, Func<Guess?>? guess = null, Guid? begins = null) =>
-        CommitAsync(cause, find, guess, [], null, decide, null, caused: true, begins, cancellation);
+        CommitAsync(cause, find, guess, [], [], decide, null, caused: true, begins, cancellation);
 
     /// <summary>
     /// Commits what is decided about each of many streams in one transaction, each stream for itself; a stream that somebody changed
@@ -77,10 +79,21 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
 
     /// <summary>Reads streams without deciding anything: for answers that append nothing (L4).</summary>
     /// <param name="token">An access token whose own revocation matters to the answer.</param>
-    public Task<StreamsRead> Read(IReadOnlyList<Guid> streams, CancellationToken cancellation, AccessTokenId? token = null) => loader.ReadAsync(streams, token, cancellation);
+    public Task<StreamsRead> Read(IReadOnlyList<Guid> streams, CancellationToken cancellation, AccessTokenId? token = null) => Read(streams, token is { } one ? [one] : [], cancellation);
+
+    /// <summary>The same, of several access tokens.</summary>
+    public Task<StreamsRead> Read(IReadOnlyList<Guid> streams, IReadOnlyList<AccessTokenId> tokens, CancellationToken cancellation) => loader.ReadAsync(streams, tokens, cancellation);
+
+    /// <summary>One event and the one right before it, wherever in its stream they stand; fewer when there are fewer. An event never changes, so nothing newer is needed to read it.</summary>
+    public async Task<IReadOnlyList<object>> ReadAt(Guid stream, long version, CancellationToken cancellation)
+    {
+        if (version < 1) return []; // Marten takes that for the whole stream
+        await using var session = store.QuerySession();
+        return [.. (await session.Events.FetchStreamAsync(stream, version, fromVersion: Math.Max(1, version - 1), token: cancellation)).Select(e => e.Data)];
+    }
 
     private async Task<Decision<T>> CommitAsync<T>(Cause cause, Func<IQuerySession, CancellationToken, Task<IReadOnlyList<Guid>>>? find, Func<Guess?>? guess, IReadOnlyList<Guid> streams,
-        AccessTokenId? token, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf, bool caused, Guid? begins, CancellationToken cancellation)
+        IReadOnlyList<AccessTokenId> tokens, Func<StreamsRead, DateTimeOffset, Decision<T>> decide, Func<StreamsRead, Guid?>? sessionOf, bool caused, Guid? begins, CancellationToken cancellation)
     {
         if (guess?.Invoke() is { Streams.Count: > 0 } guessed && await CommitByMemoryAsync(cause, guessed, decide, sessionOf, caused, begins, cancellation) is { } done) return done;
         SemaphoreSlim? turn = null;
@@ -92,7 +105,7 @@ public sealed class EventLog(IDocumentStore store, StreamLoader loader, LogWrite
                 await using var session = attempt > 2 || find is not null ? store.LightweightSession() : null;
                 if (find is not null) streams = await find(session!, cancellation);
                 if (attempt > 2) await LockAsync(session!, streams, cancellation);
-                var read = await loader.ReadAsync(streams, token, cancellation);
+                var read = await loader.ReadAsync(streams, tokens, cancellation);
                 var now = clock.GetUtcNow();
                 var decision = decide(read, now);
                 if (decision.Events.Count == 0) return decision;

@@ -64,19 +64,19 @@ public sealed class StreamLoader : IAsyncDisposable
     }
 
     /// <summary>The streams as they stand now.</summary>
-    /// <param name="token">An access token whose own revocation matters, although it may lie before the newest rotation of its family.</param>
-    public Task<StreamsRead> ReadAsync(IReadOnlyList<Guid> streams, AccessTokenId? token, CancellationToken cancellation) =>
-        ReadAsync([.. streams.Select(id => new StreamToRead(id))], token, keep: true, cancellation);
+    /// <param name="tokens">Access tokens whose own revocation matters, although it may lie before the newest rotation of their family.</param>
+    public Task<StreamsRead> ReadAsync(IReadOnlyList<Guid> streams, IReadOnlyList<AccessTokenId> tokens, CancellationToken cancellation) =>
+        ReadAsync([.. streams.Select(id => new StreamToRead(id))], tokens, keep: true, cancellation);
 
     /// <summary>The same for a sweep over many streams, of which nothing is kept.</summary>
-    public Task<StreamsRead> SweepAsync(IReadOnlyList<StreamToRead> streams, CancellationToken cancellation) => ReadAsync(streams, null, keep: false, cancellation);
+    public Task<StreamsRead> SweepAsync(IReadOnlyList<StreamToRead> streams, CancellationToken cancellation) => ReadAsync(streams, [], keep: false, cancellation);
 
-    private async Task<StreamsRead> ReadAsync(IReadOnlyList<StreamToRead> streams, AccessTokenId? token, bool keep, CancellationToken cancellation)
+    private async Task<StreamsRead> ReadAsync(IReadOnlyList<StreamToRead> streams, IReadOnlyList<AccessTokenId> tokens, bool keep, CancellationToken cancellation)
     {
         var ids = streams.Select(stream => stream.Id).Distinct().ToArray();
         if (ids.Length == 0) return new StreamsRead(ids, new Dictionary<Guid, IReadOnlyList<LoggedEvent>>());
         if (Benchmark.SessionPerRequest) return await ReadBySessionAsync(ids, cancellation);
-        var ask = new Ask(ids, [.. streams.Where(stream => stream.EndingsSince < long.MaxValue)], token, keep);
+        var ask = new Ask(ids, [.. streams.Where(stream => stream.EndingsSince < long.MaxValue)], tokens, keep);
         ObjectDisposedException.ThrowIf(!_asks.Writer.TryWrite(ask), this);
         return await ask.Done.Task.WaitAsync(cancellation);
     }
@@ -183,7 +183,7 @@ public sealed class StreamLoader : IAsyncDisposable
         var known = new Dictionary<Guid, IReadOnlyList<LoggedEvent>>(ids.Length);
         foreach (var id in ids) known[id] = _known.Get<Known>(id)?.Events ?? [];
         var since = asks.SelectMany(ask => ask.Since).ToList();
-        var tokens = asks.Select(ask => ask.Token).OfType<AccessTokenId>().Distinct().ToList();
+        var tokens = asks.SelectMany(ask => ask.Tokens).Distinct().ToList();
 
         await using var connection = await _database.OpenConnectionAsync();
         await using var batch = new NpgsqlBatch(connection);
@@ -238,7 +238,7 @@ public sealed class StreamLoader : IAsyncDisposable
         public bool WrittenElsewhere { get; set; }
     }
 
-    private sealed record Ask(Guid[] Ids, IReadOnlyList<StreamToRead> Since, AccessTokenId? Token, bool Keep)
+    private sealed record Ask(Guid[] Ids, IReadOnlyList<StreamToRead> Since, IReadOnlyList<AccessTokenId> Tokens, bool Keep)
     {
         public TaskCompletionSource<StreamsRead> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }

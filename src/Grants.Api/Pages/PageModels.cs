@@ -131,7 +131,11 @@ public sealed record ConsentModel(
     string? ChangedName,
     IReadOnlyList<PermissionModel> AlreadyAllowed,
     string TextVersion,
-    string? Error);
+    string? Error)
+{
+    /// <summary>The services that it names as those where it uses all this (RFC 8707); empty when it names none.</summary>
+    public IReadOnlyList<string> OnlyAt { get; init; } = [];
+}
 
 /// <summary>An error that must not be sent to the app (RFC 6749 §4.1.2.1), told to the person.</summary>
 /// <param name="Title">"This link doesn't work".</param>

@@ -2,9 +2,13 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Grants.Api.Keys;
+using Grants.Api.Log;
+using Grants.Domain.Catalogues;
 using Grants.Domain.Claims;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
+using Grants.Domain.Sessions;
 using Grants.Domain.TokenFamilies;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
@@ -14,8 +18,8 @@ namespace Grants.Api.Signing;
 /// <summary>The wire form of a token response, RFC 6749 §5.1.</summary>
 public sealed record SignedTokens(string AccessToken, string TokenType, int ExpiresInSeconds, string Scope, string? IdToken);
 
-/// <summary>Turns what was decided and committed into signed tokens, and reads back tokens of our own.</summary>
-public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider clock)
+/// <summary>Turns what was decided and committed into signed tokens, or into sealed handles where a resource wants opaque ones, and reads back tokens of our own.</summary>
+public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog log, Settings settings, TimeProvider clock)
 {
     /// <summary>RFC 9068 §2.1.</summary>
     private const string AccessTokenType = "at+jwt";
@@ -30,15 +34,17 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
 
     /// <param name="nonce">That of the authorization request, for the first id_token alone.</param>
     /// <param name="asked">Claims of the person that the request wanted in it, OpenID Connect Core §5.5.</param>
-    public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, JsonObject? asked, CancellationToken cancellation)
+    /// <param name="version">Where in the family's stream the access token's issue stands: an opaque one is read from there.</param>
+    public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, JsonObject? asked, CancellationToken cancellation, long version = 0)
     {
-        var accessKey = await ring.ActiveAsync(SigningAlgorithm.ES256, cancellation);
-        var accessToken = Handler.CreateToken(new SecurityTokenDescriptor
-        {
-            Claims = TokenClaims.OfAccessToken(tokens, settings.Issuer),
-            TokenType = AccessTokenType,
-            SigningCredentials = accessKey.Credentials,
-        });
+        var accessToken = tokens.AccessToken.Form == TokenFormat.Opaque
+            ? handles.Seal(new AccessHandle(tokens.Jti, version))
+            : Handler.CreateToken(new SecurityTokenDescriptor
+            {
+                Claims = TokenClaims.OfAccessToken(tokens, settings.Issuer, client.Metadata.MayAct),
+                TokenType = AccessTokenType,
+                SigningCredentials = (await ring.ActiveAsync(tokens.AccessToken.Form ?? SigningAlgorithm.OfAccessTokens, cancellation)).Credentials,
+            });
 
         string? idToken = null;
         if (tokens.IdToken is not null)
@@ -95,16 +101,29 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     public Task<ReadAccessToken?> ReadAccessTokenForAnyoneAsync(string token, CancellationToken cancellation) => ReadAccessTokenAsync(token, audience: null, cancellation);
 
     /// <summary>An <c>id_token_hint</c>: our signature by any key that still stands, whoever it was for; it may have run out (OpenID Connect Core §3.1.2.1).</summary>
-    public async Task<IdTokenHint?> ReadIdTokenHintAsync(string token, CancellationToken cancellation)
+    public Task<IdTokenHint?> ReadIdTokenHintAsync(string token, CancellationToken cancellation) => ReadIdTokenAsync(token, lifetime: false, cancellation);
+
+    /// <summary>The same, but only as long as its time isn't over.</summary>
+    public Task<IdTokenHint?> ReadIdTokenAsync(string token, CancellationToken cancellation) => ReadIdTokenAsync(token, lifetime: true, cancellation);
+
+    private async Task<IdTokenHint?> ReadIdTokenAsync(string token, bool lifetime, CancellationToken cancellation)
     {
-        var result = await ValidateAsync(token, "JWT", audience: null, lifetime: false, cancellation);
+        var result = await ValidateAsync(token, "JWT", audience: null, lifetime, cancellation);
         if (result is null || !SubjectId.TryParse(result.Subject, out var subject) || result.Audiences.FirstOrDefault() is not { } audience) return null;
         var session = result.TryGetPayloadValue<string>("sid", out var sid) && Guid.TryParseExact(sid, "N", out var id) ? id : (Guid?)null;
-        return new IdTokenHint(subject, new ClientId(audience), session);
+        var authentication = result.TryGetPayloadValue<long>("auth_time", out var at) && result.TryGetPayloadValue<string>("acr", out var acr)
+            ? new Authentication(DateTimeOffset.FromUnixTimeSeconds(at), acr, new(result.Claims.Where(claim => claim.Type == "amr").Select(claim => claim.Value)))
+            : null;
+        return new IdTokenHint(subject, new ClientId(audience), session, DateTimeOffset.FromUnixTimeSeconds(result.GetPayloadValue<long>("exp")), authentication);
     }
 
     private async Task<ReadAccessToken?> ReadAccessTokenAsync(string token, string? audience, CancellationToken cancellation)
     {
+        if (handles.OpenAccess(token) is { } handle)
+        {
+            return await ReadOpaqueAsync(handle, cancellation) is { } read && (audience is null || read.Audience.Contains(audience)) && clock.GetUtcNow() < DateTimeOffset.FromUnixTimeSeconds(read.ExpiresAt) ? read : null;
+        }
+
         var jwt = await ValidateAsync(token, AccessTokenType, audience, lifetime: true, cancellation);
         if (jwt is null || !AccessTokenId.TryParse(jwt.Id, out var id)) return null;
         if (!ScopeSet.TryParse(jwt.TryGetPayloadValue<string>("scope", out var scope) ? scope : null, out var scopes)) return null;
@@ -116,9 +135,27 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
             jkt = key;
         }
 
+        string? mayAct = null;
+        if (jwt.TryGetPayloadValue<object>("may_act", out var permission))
+        {
+            // Whoever can't tell who alone may act must not let others act.
+            if (permission is not JsonElement { ValueKind: JsonValueKind.Object } party || !party.TryGetProperty("sub", out var name) || name.ValueKind != JsonValueKind.String) return null;
+            mayAct = name.GetString();
+        }
+
         return new ReadAccessToken(id, new ClientId(jwt.GetPayloadValue<string>("client_id")), SubjectId.TryParse(jwt.Subject, out var subject) ? subject : null, scopes,
             [.. jwt.Audiences], jwt.GetPayloadValue<long>("iat"), jwt.GetPayloadValue<long>("exp"),
-            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt);
+            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt, mayAct);
+    }
+
+    /// <summary>What a JWT would say stands in the event of its issue. The family's part of it may be said by the rotation right before.</summary>
+    private async Task<ReadAccessToken?> ReadOpaqueAsync(AccessHandle handle, CancellationToken cancellation)
+    {
+        var events = await log.ReadAt(handle.Id.Family, handle.Version, cancellation);
+        if (events is not [.., TokenFamilyEvent.AccessTokenIssued { Form: TokenFormat.Opaque } issued] || issued.Number != handle.Id.Number
+            || (issued.Facts ?? (events[0] as TokenFamilyEvent.RefreshTokenRotated)?.Facts) is not { } facts || facts.Grant != handle.Id.Grant) return null;
+        return new ReadAccessToken(handle.Id, facts.Client, facts.Subject, issued.Scopes, issued.Audience, issued.At.ToUnixTimeSeconds(), issued.ExpiresAt.ToUnixTimeSeconds(),
+            facts.Authentication?.Acr, facts.Authentication?.At.ToUnixTimeSeconds(), issued.Jkt);
     }
 
     private async Task<JsonWebToken?> ValidateAsync(string token, string type, string? audience, bool lifetime, CancellationToken cancellation)
@@ -144,11 +181,14 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     }
 }
 
-/// <summary>What a genuine access token of ours says, RFC 9068 §2.2, RFC 9449 §6.1. Times are seconds since 1970.</summary>
+/// <summary>What a genuine access token of ours says or, if it is opaque, stands for: RFC 9068 §2.2, RFC 9449 §6.1. Times are seconds since 1970.</summary>
 /// <param name="Subject">Null when the client acts for itself; <c>sub</c> is the client then.</param>
 /// <param name="AuthTime">When the person signed in; null where none did, as is <paramref name="Acr"/>.</param>
 /// <param name="Jkt">The key without which it counts for nothing; null for a bearer token.</param>
-public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime, JwkThumbprint? Jkt);
+/// <param name="MayAct">The one party that may act with it (RFC 8693 §4.4); null when nothing is said.</param>
+public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime, JwkThumbprint? Jkt,
+    string? MayAct = null);
 
 /// <summary>What a genuine id_token of ours says about its person, client and session.</summary>
-public sealed record IdTokenHint(SubjectId Subject, ClientId Client, Guid? Session);
+/// <param name="Authentication">How the person signed in.</param>
+public sealed record IdTokenHint(SubjectId Subject, ClientId Client, Guid? Session, DateTimeOffset ExpiresAt, Authentication? Authentication);

@@ -9,6 +9,7 @@ using Grants.Api.Log;
 using Grants.Api.Signing;
 using Grants.Domain.AccessGrants;
 using Grants.Domain.Authorizations;
+using Grants.Domain.Catalogues;
 using Grants.Domain.Claims;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -22,7 +23,7 @@ namespace Grants.Api.Token;
 public static class TokenEndpoint
 {
     [WolverinePost("/token")]
-    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, TokenGrants grants)
+    public static async Task<IResult> Post(HttpContext http, ClientAuthentication authentication, TokenGrants grants, TokenExchange exchange, JwtBearer bearer)
     {
         if (await Parameters.OfFormAsync(http.Request, http.RequestAborted) is not { } form)
             return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidRequest, "The body must be application/x-www-form-urlencoded."));
@@ -33,6 +34,8 @@ public static class TokenEndpoint
             TokenRequest.AuthorizationCode ask => await grants.RedeemAsync(http, client, ask),
             TokenRequest.RefreshToken ask => await grants.RefreshAsync(http, client, ask),
             TokenRequest.ClientCredentials ask => await grants.IssueAsync(http, client, ask),
+            TokenRequest.TokenExchange ask => await exchange.ExchangeAsync(http, client, ask),
+            TokenRequest.JwtBearer ask => await bearer.AcceptAsync(http, client, ask),
             TokenRequest.Invalid(var error) => new OAuthErrorResult(error),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
@@ -61,7 +64,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
             {
                 (authorization, subject) = (streams.Authorization(code.Authorization), owner is { } person ? streams.Subject(person.Value) : null);
                 return RedeemCode.Decide(authorization, GrantOf(streams, code.Grant, owner), streams.Family(code.Family),
-                    new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt), now);
+                    new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt, ask.Resources), now);
             },
             http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner), begins: code.Family);
         if (decision is Accepted<IssuedTokens>) challenges.Redeemed(client.ClientId, authorization!.Request.Challenge);
@@ -75,11 +78,12 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(token.Grant, http.RequestAborted);
+        StreamsRead? read = null;
         var decision = await log.Commit(await CauseOf(http, client, owner), [token.Family, token.Grant],
-            (streams, now) => RefreshTokens.Decide(streams.Family(token.Family), GrantOf(streams, token.Grant, owner),
-                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer, jkt), now),
+            (streams, now) => RefreshTokens.Decide((read = streams).Family(token.Family), GrantOf(streams, token.Grant, owner),
+                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer, jkt, ask.Resources), now),
             http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session, reliesOn: ReliedOn(client, owner));
-        return await Answer(http, client, decision);
+        return await Answer(http, client, decision, before: read);
     }
 
     public async Task<IResult> IssueAsync(HttpContext http, Client client, TokenRequest.ClientCredentials ask)
@@ -89,7 +93,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var family = Guid.CreateVersion7(clock.GetUtcNow());
         var decision = await log.Commit(await CauseOf(http, client, null), [],
-            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer, jkt), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
+            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer, jkt, ask.Resources), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
         return await Answer(http, client, decision);
     }
 
@@ -100,18 +104,21 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     private static IReadOnlyList<Guid> ReliedOn(Client client, SubjectId? owner) => owner is { } person ? [client.Id, person.Value] : [client.Id];
 
     /// <summary>The grant, as far as its person may still use the account: a suspended one keeps its grants, but nothing comes of them.</summary>
-    private static Grant? GrantOf(StreamsRead streams, Guid grant, SubjectId? owner) =>
+    internal static Grant? GrantOf(StreamsRead streams, Guid grant, SubjectId? owner) =>
         owner is { } person && streams.Subject(person.Value) is { IsActive: true } ? streams.Grant(grant) : null;
 
     /// <summary>
     /// A confidential client calls from its own server, a public one from the person's device: there the origin is that person's data
     /// and is sealed under that person's key.
     /// </summary>
-    private Task<Cause> CauseOf(HttpContext http, Client client, SubjectId? owner) => causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId,
+    internal Task<Cause> CauseOf(HttpContext http, Client client, SubjectId? owner) => causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId,
         subject: client.Metadata.IsConfidential ? null : owner);
 
     /// <summary>Runs after the commit and only then signs: nothing leaves that the log doesn't know (L1).</summary>
-    private async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization = null, Subject? subject = null)
+    /// <param name="authorization">The request that the code was for, and <paramref name="subject"/> the person who answered it.</param>
+    /// <param name="before">What was decided by, for a family that was there before.</param>
+    /// <param name="issuedType">What RFC 8693 §2.2.1 has the answer say of the token; null outside of an exchange.</param>
+    internal async Task<IResult> Answer(HttpContext http, Client client, Decision<IssuedTokens> decision, Authorization? authorization = null, Subject? subject = null, StreamsRead? before = null, string? issuedType = null)
     {
         switch (decision)
         {
@@ -124,22 +131,26 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
                 var asked = tokens.IdToken is not null && authorization?.Request.IdTokenClaims is { } names && subject is not null && await personal.OpenAsync(subject.Claims, http.RequestAborted) is { } known
                     ? TokenClaims.OfPerson(JsonNode.Parse(known)!.AsObject(), tokens.AccessToken.Scopes, names)
                     : null;
-                var signed = await signer.SignAsync(tokens, client, nonce, asked, http.RequestAborted);
+                // The commit compared the version, so that is where the event stands now.
+                var version = tokens.AccessToken.Form == TokenFormat.Opaque
+                    ? (before?.Version(tokens.Family) ?? 0) + decision.Events.Where(e => e.Stream == tokens.Family).TakeWhile(e => !ReferenceEquals(e.Event, tokens.AccessToken)).Count() + 1
+                    : 0;
+                var signed = await signer.SignAsync(tokens, client, nonce, asked, http.RequestAborted, version);
                 var refresh = tokens is { RefreshGeneration: { } generation, Facts.Grant: { } grant } ? handles.Seal(new RefreshHandle(tokens.Family, grant, generation)) : null;
-                return new TokenResponse(signed, refresh);
+                return new TokenResponse(signed, refresh, issuedType);
             default:
                 throw new System.Diagnostics.UnreachableException();
         }
     }
 }
 
-/// <summary>RFC 6749 §5.1, OpenID Connect Core §3.1.3.3. <c>scope</c> is always said, since a person may have allowed less than was asked.</summary>
-public sealed class TokenResponse(SignedTokens tokens, string? refreshToken) : IResult
+/// <summary>RFC 6749 §5.1, OpenID Connect Core §3.1.3.3, RFC 8693 §2.2.1. <c>scope</c> is always said, since a person may have allowed less than was asked.</summary>
+public sealed class TokenResponse(SignedTokens tokens, string? refreshToken, string? issuedType = null) : IResult
 {
     public Task ExecuteAsync(HttpContext httpContext)
     {
         OAuthErrorResult.NoStore(httpContext.Response);
-        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, tokens.TokenType, tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken), httpContext.RequestAborted);
+        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, tokens.TokenType, tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken, issuedType), httpContext.RequestAborted);
     }
 
     internal sealed record Body(
@@ -148,5 +159,6 @@ public sealed class TokenResponse(SignedTokens tokens, string? refreshToken) : I
         [property: JsonPropertyName("expires_in")] int ExpiresInSeconds,
         [property: JsonPropertyName("scope")] string Scope,
         [property: JsonPropertyName("refresh_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? RefreshToken,
-        [property: JsonPropertyName("id_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IdToken);
+        [property: JsonPropertyName("id_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IdToken,
+        [property: JsonPropertyName("issued_token_type"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IssuedType);
 }

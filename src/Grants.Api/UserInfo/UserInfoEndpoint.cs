@@ -6,6 +6,7 @@ using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Api.Signing;
+using Grants.Api.Token;
 using Grants.Domain.Claims;
 using Grants.Domain.Protocol;
 using Grants.Domain.Sessions;
@@ -27,7 +28,7 @@ public static class UserInfoEndpoint
 }
 
 /// <summary>Checks the access token, and the proof of the key that it is bound to, and says what its scopes cover.</summary>
-public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lookups, PersonalData personal, DpopProofs proofs, Settings settings, TimeProvider clock)
+public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lookups, Lineage lineage, PersonalData personal, DpopProofs proofs, Settings settings, TimeProvider clock)
 {
     public async Task<IResult> AnswerAsync(HttpContext http, Parameters? form)
     {
@@ -55,7 +56,7 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
 
         if (await lookups.ClientAsync(token.Client, http.RequestAborted) is not { } client) return InvalidToken(scheme);
         var streams = await log.Read([id.Family, grantId, subject.Value, client.Id], http.RequestAborted, id);
-        if (streams.Family(id.Family)?.Stands(id.Number) != true || streams.Grant(grantId) is not { } grant || !grant.IsLive(clock.GetUtcNow())
+        if (streams.Family(id.Family) is not { } family || !family.Stands(id.Number) || !await lineage.StandsAsync(family, http.RequestAborted) || streams.Grant(grantId) is not { } grant || !grant.IsLive(clock.GetUtcNow())
             || streams.Client(client.Id) is not { IsActive: true } || streams.Subject(subject.Value) is not { IsActive: true } person) return InvalidToken(scheme);
 
         // What the token carries, less what the person has taken back since.

@@ -35,7 +35,7 @@ public static class AnswerConsent
             return Protocol.Decide.Refuse<NextStep>(ErrorCode.InvalidScope, "A permission was sent that the page did not offer.");
 
         var live = grant is not null && grant.IsLive(now) ? grant : null;
-        var kept = live is null || ask.Offered is null ? ScopeSet.Empty : optional.Intersect(live.Scopes).Except(ask.Offered);
+        var kept = live is null || ask.Offered is null ? ScopeSet.Empty : optional.Intersect(live.ScopesAt(authorization.Request.Resources)).Except(ask.Offered);
         var allowed = ask.Allowed.Union(kept);
         var granted = asked.Intersect(metadata.NeededOf(asked).Union(allowed));
         if (!ask.Allow || granted.Count == 0)
@@ -49,7 +49,7 @@ public static class AnswerConsent
         // A grant whose time ran out keeps the pair's one place until its end is written down, so that comes first.
         var over = grant is not null && live is null ? RecordExpiry.Of(grant, now).Select(end => new StreamEvent(grant.Id, end)) : [];
         var grantId = live?.Id ?? ask.NewGrant;
-        var consent = new ConsentReceipt(authorization.Id, granted, refused, now, now + metadata.GrantLifetime);
+        var consent = new ConsentReceipt(authorization.Id, granted, refused, now, now + metadata.GrantLifetime, authorization.Request.Resources);
         var changes = live is null ? Grant.Open(session.Subject, ask.Client.ClientId, consent) : live.Answered(consent);
 
         return Protocol.Decide.Accept<NextStep>(new NextStep.Answer(grantId, ask.NewFamily),

@@ -50,11 +50,12 @@ public abstract record AuthorizationEvent : IDomainEvent
 /// <param name="HintedSubject">The person whom a verified <c>id_token_hint</c> names.</param>
 /// <param name="Private">The client's <c>state</c> and <c>nonce</c> and the <c>login_hint</c>, sealed: their text is the client's and may hold anything.</param>
 /// <param name="DpopJkt">The key that the code is bound to, RFC 9449 §10; null when it is bound to none.</param>
+/// <param name="Resources">The resources that it names (RFC 8707 §2.1), as they are declared; null when it names none.</param>
 /// <param name="AcrValues">Those of <c>acr_values</c> that can be reached here, one of which must be (RFC 9470 §5); null when it named none.</param>
 /// <param name="IdTokenClaims">Claims of the person that the first id_token shall carry, OpenID Connect Core §5.5; null when none were asked for.</param>
 public sealed record AuthorizationRequest(ClientId Client, RedirectUri RedirectUri, bool RedirectUriGiven, string ResponseMode, ScopeSet Scopes,
-    CodeChallenge Challenge, ValueList<string> Prompt, int? MaxAgeSeconds, SubjectId? HintedSubject, SealedText? Private, JwkThumbprint? DpopJkt = null, ValueList<string>? AcrValues = null,
-    ValueList<string>? IdTokenClaims = null)
+    CodeChallenge Challenge, ValueList<string> Prompt, int? MaxAgeSeconds, SubjectId? HintedSubject, SealedText? Private, JwkThumbprint? DpopJkt = null,
+    ValueList<string>? Resources = null, ValueList<string>? AcrValues = null, ValueList<string>? IdTokenClaims = null)
 {
     public bool Prompts(string value) => Prompt.Contains(value);
 
@@ -78,5 +79,6 @@ public static class PromptValue
 /// <param name="Language">BCP 47.</param>
 public sealed record ConsentText(string Version, string Language, string AppName, ValueList<ConsentLine> Lines);
 
+/// <param name="Scope">A scope, or a resource that the scopes are for.</param>
 /// <param name="Answer"><c>needed</c> or <c>optional</c>: what the page let the person choose.</param>
 public sealed record ConsentLine(string Scope, string Label, string Answer);

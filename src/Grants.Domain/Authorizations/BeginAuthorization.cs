@@ -35,7 +35,7 @@ public static class BeginAuthorization
         var arriving = pushed with { Browser = browser, RequestedAt = now, ExpiresAt = now + Authorization.Lifetime };
         var fault = !metadata.GrantTypes.Contains(GrantType.AuthorizationCode) ? new OAuthError(ErrorCode.UnauthorizedClient, "The client may not use this flow.")
             : !request.Scopes.IsSubsetOf(metadata.Scope) || request.Scopes.Any(scope => !catalogue.Knows(scope)) ? new OAuthError(ErrorCode.InvalidScope, "The client may not ask for this scope.")
-            : null;
+            : ResourceIndicators.Ask(request.Resources ?? [], request.Scopes, metadata, catalogue).Error;
         return fault is null
             ? Decide(arriving, grant, ask, now)
             : Protocol.Decide.Accept<NextStep>(new NextStep.Refuse(fault), Arrival(arriving), new StreamEvent(arriving.Id, new AuthorizationEvent.Refused(fault.Code, now)));

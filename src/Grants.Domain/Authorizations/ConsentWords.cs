@@ -13,7 +13,8 @@ public static class ConsentWords
     public static IEnumerable<string> Listed(ScopeSet asked) =>
         asked.Where(scope => scope is not (StandardScopes.OpenId or StandardScopes.OfflineAccess));
 
-    public static ConsentText Of(Client client, ScopeSet asked, Catalogue catalogue)
+    /// <param name="resources">Those that the request names; null when it names none.</param>
+    public static ConsentText Of(Client client, ScopeSet asked, Catalogue catalogue, ValueList<string>? resources = null)
     {
         ValueList<ConsentLine> lines =
         [
@@ -22,9 +23,13 @@ public static class ConsentWords
             .. asked.Contains(StandardScopes.OfflineAccess)
                 ? (ConsentLine[])[new ConsentLine(StandardScopes.OfflineAccess, "Also when you are not using it", "needed")]
                 : [],
+            .. (resources ?? []).Select(resource => new ConsentLine(resource, $"Only at {NameOf(resource, catalogue)}", "needed")),
         ];
         var words = string.Join('\n', lines.Select(line => $"{line.Scope}\t{line.Label}\t{line.Answer}").Prepend(client.Metadata.ClientName));
         var version = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(words)).AsSpan(0, 8));
         return new ConsentText(version, "en", client.Metadata.ClientName, lines);
     }
+
+    /// <summary>A resource as people know it.</summary>
+    public static string NameOf(string resource, Catalogue catalogue) => catalogue.Resources.FirstOrDefault(known => known.Resource == resource)?.Name ?? resource;
 }

@@ -45,14 +45,15 @@ public static class ContinueAuthorization
             return Refuse(authorization, ErrorCode.UnmetAuthenticationRequirements, "The sign-in did not reach one of the acr_values.", seen, now);
 
         var live = grant is not null && grant.IsLive(now) ? grant : null;
-        if (live is null || MustAsk(request, ask.Client, live))
+        var held = live?.ScopesAt(request.Resources) ?? [];
+        if (live is null || MustAsk(request, ask.Client, live.Refused, held))
         {
             return request.Prompts(PromptValue.None)
                 ? Refuse(authorization, ErrorCode.ConsentRequired, "The person has to be asked.", seen, now)
                 : Protocol.Decide.Accept<NextStep>(new NextStep.AskConsent(request.Scopes), seen);
         }
 
-        var scopes = request.Scopes.Intersect(live.Scopes);
+        var scopes = request.Scopes.Intersect(held);
         return Protocol.Decide.Accept<NextStep>(new NextStep.Answer(live.Id, ask.NewFamily),
         [
             .. seen,
@@ -81,13 +82,14 @@ public static class ContinueAuthorization
     /// <c>prompt=consent</c>. An app on the person's own device can't prove who it is, nor can one without a secret that is
     /// reached over plain http, so they ask each time (OAuth 2.1 §7.3.1).
     /// </summary>
-    private static bool MustAsk(AuthorizationRequest request, Client client, Grant grant) =>
+    /// <param name="held">What is allowed where the request wants to use it: a resource that is new makes its scopes new (R17).</param>
+    private static bool MustAsk(AuthorizationRequest request, Client client, ScopeSet refused, ScopeSet held) =>
         request.Prompts(PromptValue.Consent)
         || client.Metadata.IsNative
-        || request.Scopes.Intersect(grant.Scopes).Count == 0
+        || request.Scopes.Intersect(held).Count == 0
         || (!client.Metadata.IsConfidential && (!request.RedirectUri.Value.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
-        || !request.Scopes.IsSubsetOf(grant.Scopes.Union(grant.Refused))
-        || !client.Metadata.NeededOf(request.Scopes).IsSubsetOf(grant.Scopes);
+        || !request.Scopes.IsSubsetOf(held.Union(refused))
+        || !client.Metadata.NeededOf(request.Scopes).IsSubsetOf(held);
 
     private static Decision<NextStep> Refuse(Authorization authorization, string code, string description, IEnumerable<StreamEvent> before, DateTimeOffset now) =>
         Protocol.Decide.Accept<NextStep>(new NextStep.Refuse(new OAuthError(code, description)),

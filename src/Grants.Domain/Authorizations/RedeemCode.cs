@@ -12,7 +12,8 @@ public static class RedeemCode
     /// <param name="RedirectUri">As sent; null when the client left it out.</param>
     /// <param name="Verifier">As sent; null when the client left it out.</param>
     /// <param name="Jkt">The key that the client proved with the request (DPoP); null when it proved none.</param>
-    public sealed record Request(Client Client, RedirectUri? RedirectUri, Secret? Verifier, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null);
+    /// <param name="Resources">What the access token shall be for (RFC 8707 §2.2); null when none are named.</param>
+    public sealed record Request(Client Client, RedirectUri? RedirectUri, Secret? Verifier, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null, ValueList<string>? Resources = null);
 
     public static Decision<IssuedTokens> Decide(Authorization? authorization, Grant? grant, TokenFamily? family, Request ask, DateTimeOffset now)
     {
@@ -31,11 +32,14 @@ public static class RedeemCode
         if (family is not null) return Refuse("The code was already used.");
 
         var metadata = ask.Client.Metadata;
-        var facts = new FamilyFacts(ask.Client.ClientId, subject.Subject, grant.Id, subject.Session, code.Scopes.Intersect(grant.Scopes), subject.Authentication,
+        var resources = authorization.Request.Resources;
+        var facts = new FamilyFacts(ask.Client.ClientId, subject.Subject, grant.Id, subject.Session, code.Scopes.Intersect(grant.ScopesAt(resources)), subject.Authentication,
             // A client that proves itself by a secret may change its key, one without may not (RFC 9449 §5).
-            metadata.IsConfidential ? null : ask.Jkt);
+            metadata.IsConfidential ? null : ask.Jkt, resources);
+        var (target, misdirected) = TokenTarget.Of(facts.Scopes, resources, facts.Scopes, ask.Resources, metadata, ask.Catalogue, ask.Issuer);
+        if (target is null) return new Refused<IssuedTokens>(misdirected!, []);
         var events = new List<TokenFamilyEvent>();
-        var accessToken = MintAccessToken.For(facts, facts.Scopes, 1, ask.Client, grant, ask.Catalogue, ask.Issuer, ask.Jkt, now);
+        var accessToken = MintAccessToken.For(facts, target, 1, ask.Client, grant, ask.Jkt, now);
         events.Add(accessToken);
 
         int? generation = null;

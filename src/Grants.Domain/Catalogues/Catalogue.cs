@@ -1,3 +1,4 @@
+using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
 
 namespace Grants.Domain.Catalogues;
@@ -12,7 +13,23 @@ public sealed record ScopeDefinition(string Name, string Label, string Kind, str
 
 /// <summary>A protected resource (RFC 8707 §2) and the scopes that it understands.</summary>
 /// <param name="Resource">An absolute URI without fragment: the audience of its access tokens.</param>
-public sealed record ResourceDefinition(string Resource, string Name, ScopeSet Scopes, string TokenFormat);
+/// <param name="TokenFormat">One of <see cref="Catalogues.TokenFormat"/>.</param>
+/// <param name="SigningAlg">What signs its JWTs, one of <see cref="SigningAlgorithm.Supported"/>. Null: <see cref="SigningAlgorithm.OfAccessTokens"/>.</param>
+public sealed record ResourceDefinition(string Resource, string Name, ScopeSet Scopes, string TokenFormat, string? SigningAlg = null)
+{
+    /// <summary>How an access token for it is written: <c>opaque</c>, or the algorithm that signs a JWT; null for the usual one. A token can't be written in two ways.</summary>
+    public string? TokenForm => TokenFormat == Catalogues.TokenFormat.Opaque ? TokenFormat : SigningAlg == SigningAlgorithm.OfAccessTokens ? null : SigningAlg;
+}
+
+/// <summary>What an access token looks like to those who carry it: <c>token_format</c>.</summary>
+public static class TokenFormat
+{
+    /// <summary>RFC 9068: the resource reads it by itself.</summary>
+    public const string Jwt = "jwt";
+
+    /// <summary>A handle that says nothing: the resource asks the introspection endpoint (RFC 7662).</summary>
+    public const string Opaque = "opaque";
+}
 
 /// <summary>What happened to the catalogue of permissions and resources: one stream for the whole server.</summary>
 public abstract record CatalogueEvent : IDomainEvent
@@ -24,10 +41,14 @@ public abstract record CatalogueEvent : IDomainEvent
 
     /// <summary>A resource was added, or what it says was changed.</summary>
     public sealed record ResourceDeclared(ResourceDefinition Resource, DateTimeOffset At) : CatalogueEvent;
+
+    /// <summary>An issuer is trusted, or how far was changed. One whose clients are none is trusted no more.</summary>
+    public sealed record IssuerDeclared(TrustedIssuer Issuer, DateTimeOffset At) : CatalogueEvent;
 }
 
-/// <summary>Every permission and resource that this server knows.</summary>
-public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources)
+/// <summary>Every permission and resource that this server knows, and every issuer that it trusts.</summary>
+/// <param name="TrustedIssuers">Null in what was stored before there were any.</param>
+public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources, ValueList<TrustedIssuer>? TrustedIssuers = null)
 {
     /// <summary>The one catalogue stream's id.</summary>
     public static readonly Guid StreamId = new("01900000-0000-7000-8000-0000ca7a1009");
@@ -36,24 +57,16 @@ public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, Value
 
     public ScopeDefinition? Scope(string name) => Scopes.FirstOrDefault(scope => scope.Name == name);
 
+    public TrustedIssuer? Issuer(string name) => TrustedIssuers?.FirstOrDefault(issuer => issuer.Issuer == name);
+
     /// <summary>Scopes whose meaning the specifications fix are known without being declared.</summary>
     public bool Knows(string scope) => scope is StandardScopes.OpenId or StandardScopes.OfflineAccess || Scope(scope) is not null;
-
-    /// <summary>
-    /// The audience of a token with these scopes when no resource was named (RFC 9068 §3): each resource that understands one of
-    /// them, and the issuer itself when its userinfo endpoint may be called with it or when nothing else would be left.
-    /// </summary>
-    public ValueList<string> AudienceOf(ScopeSet scopes, string issuer)
-    {
-        var resources = Resources.Where(resource => resource.Scopes.Any(scopes.Contains)).Select(resource => resource.Resource).ToList();
-        if (scopes.Contains(StandardScopes.OpenId) || resources.Count == 0) resources.Add(issuer);
-        return new(resources);
-    }
 
     public static Catalogue Evolve(Catalogue? state, Guid id, CatalogueEvent happened) => ((state ?? Empty with { Id = id }), happened) switch
     {
         (var c, CatalogueEvent.ScopeDeclared e) => c with { Scopes = new(c.Scopes.Where(s => s.Name != e.Scope.Name).Append(e.Scope)) },
         (var c, CatalogueEvent.ResourceDeclared e) => c with { Resources = new(c.Resources.Where(r => r.Resource != e.Resource.Resource).Append(e.Resource)) },
+        (var c, CatalogueEvent.IssuerDeclared e) => c with { TrustedIssuers = new((c.TrustedIssuers ?? []).Where(i => i.Issuer != e.Issuer.Issuer).Append(e.Issuer)) },
         var (c, _) => c,
     };
 }
@@ -61,7 +74,7 @@ public sealed record Catalogue(Guid Id, ValueList<ScopeDefinition> Scopes, Value
 /// <summary>Brings the catalogue to what the declared configuration says, recording only what differs.</summary>
 public static class DeclareCatalogue
 {
-    public sealed record Request(ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources);
+    public sealed record Request(ValueList<ScopeDefinition> Scopes, ValueList<ResourceDefinition> Resources, ValueList<TrustedIssuer>? TrustedIssuers = null);
 
     /// <summary>The value is what changed, in words. Nothing is withdrawn by leaving it out: people may still hold it.</summary>
     public static Decision<ValueList<string>> Decide(Catalogue? catalogue, Request ask, DateTimeOffset now)
@@ -69,9 +82,11 @@ public static class DeclareCatalogue
         var known = catalogue ?? Catalogue.Empty;
         var scopes = ask.Scopes.Where(scope => !known.Scopes.Contains(scope)).ToList();
         var resources = ask.Resources.Where(resource => !known.Resources.Contains(resource)).ToList();
+        var issuers = (ask.TrustedIssuers ?? []).Where(issuer => known.Issuer(issuer.Issuer) != issuer).ToList();
         var events = scopes.Select(CatalogueEvent (scope) => new CatalogueEvent.ScopeDeclared(scope, now))
-            .Concat(resources.Select(resource => new CatalogueEvent.ResourceDeclared(resource, now)));
-        ValueList<string> changes = [.. scopes.Select(s => $"scope {s.Name}"), .. resources.Select(r => $"resource {r.Resource}")];
+            .Concat(resources.Select(resource => new CatalogueEvent.ResourceDeclared(resource, now)))
+            .Concat(issuers.Select(issuer => new CatalogueEvent.IssuerDeclared(issuer, now)));
+        ValueList<string> changes = [.. scopes.Select(s => $"scope {s.Name}"), .. resources.Select(r => $"resource {r.Resource}"), .. issuers.Select(i => $"trusted issuer {i.Issuer}")];
         return Protocol.Decide.Accept(changes, events.Select(e => new StreamEvent(Catalogue.StreamId, e)));
     }
 }

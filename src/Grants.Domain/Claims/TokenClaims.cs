@@ -10,7 +10,8 @@ namespace Grants.Domain.Claims;
 public static class TokenClaims
 {
     /// <summary>A JWT access token's claims, RFC 9068 §2.2. Times are seconds since 1970.</summary>
-    public static Dictionary<string, object> OfAccessToken(IssuedTokens tokens, string issuer)
+    /// <param name="mayAct">The one party that may act with it (RFC 8693 §4.4); null when nothing is said.</param>
+    public static Dictionary<string, object> OfAccessToken(IssuedTokens tokens, string issuer, string? mayAct = null)
     {
         var token = tokens.AccessToken;
         var facts = tokens.Facts;
@@ -26,6 +27,8 @@ public static class TokenClaims
         };
         if (token.Scopes.Count > 0) claims["scope"] = token.Scopes.ToString();
         if (token.Jkt is { } jkt) claims["cnf"] = new Dictionary<string, object> { ["jkt"] = jkt.Value }; // RFC 9449 §6.1
+        if (facts.Act is { } actor) claims["act"] = OfActor(actor);
+        if (mayAct is not null) claims["may_act"] = new Dictionary<string, object> { ["sub"] = mayAct };
         if (facts.Authentication is { } authentication)
         {
             claims["auth_time"] = authentication.At.ToUnixTimeSeconds();
@@ -34,6 +37,14 @@ public static class TokenClaims
         }
 
         return claims;
+    }
+
+    /// <summary><c>act</c>, RFC 8693 §4.1: whoever acts now, and inside of it whoever acted before.</summary>
+    public static Dictionary<string, object> OfActor(Actor actor)
+    {
+        var claim = new Dictionary<string, object> { ["sub"] = actor.Subject, ["client_id"] = actor.Client.Value };
+        if (actor.Act is { } before) claim["act"] = OfActor(before);
+        return claim;
     }
 
     /// <summary>An id_token's claims, OpenID Connect Core §2; <c>at_hash</c> is added where the access token is signed.</summary>

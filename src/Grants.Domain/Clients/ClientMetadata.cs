@@ -65,6 +65,12 @@ public sealed record ClientMetadata
     /// </summary>
     public ValueList<string>? Resources { get; init; }
 
+    /// <summary>
+    /// The protected resources that it may have access tokens for, by the URIs of the catalogue. Null: each that understands one of its
+    /// scopes; older events don't have the member.
+    /// </summary>
+    public ValueList<string>? AllowedResources { get; init; }
+
     /// <summary>It must push its authorization requests: RFC 9126 §6. Null, never false: older events don't have the member.</summary>
     public bool? RequirePushedAuthorizationRequests { get; init; }
 
@@ -91,6 +97,12 @@ public sealed record ClientMetadata
 
     /// <summary>What the <c>aud</c> of its assertions may be, one of <see cref="AssertionAudience"/>. Null: the issuer and nothing else.</summary>
     public string? AssertionAudience { get; init; }
+
+    /// <summary>Which tokens of which clients it may exchange, and for what (RFC 8693). Null, never empty, when it may exchange none: older events don't have the member.</summary>
+    public ValueList<TokenExchangeRule>? TokenExchange { get; init; }
+
+    /// <summary>The one client that may act with the access tokens of this one: <c>may_act</c>, RFC 8693 §4.4. Null: whoever a rule of its own permits to.</summary>
+    public string? MayAct { get; init; }
 
     public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
 
@@ -124,13 +136,26 @@ public sealed record ClientMetadata
 /// <summary>An app's reason for one scope, at most 80 characters.</summary>
 public sealed record ScopePurpose(string Scope, string Text);
 
+/// <summary>What a client may exchange tokens for: RFC 8693 §2. Whatever no rule permits is refused.</summary>
+/// <param name="From">The clients whose tokens it may show. There is no name for all.</param>
+/// <param name="Audience">What the new token may be meant for: resources of the catalogue, or the issuer for its userinfo endpoint.</param>
+/// <param name="Scope">The most that it may carry; never more than the token shown.</param>
+/// <param name="Impersonation">It may do without an <c>actor_token</c>: then the new token doesn't say that anybody acts for the person (RFC 8693 §1.1).</param>
+public sealed record TokenExchangeRule(ValueList<string> From, ValueList<string> Audience, ScopeSet Scope, bool Impersonation);
+
 /// <summary>Grant types, RFC 7591 §2.</summary>
 public static class GrantType
 {
     public const string AuthorizationCode = "authorization_code";
     public const string RefreshToken = "refresh_token";
     public const string ClientCredentials = "client_credentials";
-    public static readonly ValueList<string> Supported = [AuthorizationCode, RefreshToken, ClientCredentials];
+
+    /// <summary>RFC 8693 §2.1.</summary>
+    public const string TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+    /// <summary>RFC 7523 §2.1.</summary>
+    public const string JwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    public static readonly ValueList<string> Supported = [AuthorizationCode, RefreshToken, ClientCredentials, TokenExchange, JwtBearer];
 }
 
 /// <summary>Ways for a client to authenticate at the token endpoint, RFC 7591 §2.</summary>
@@ -192,6 +217,9 @@ public static class SigningAlgorithm
     public const string ES256 = "ES256";
     public const string RS256 = "RS256";
     public const string PS256 = "PS256";
+
+    /// <summary>What signs access tokens unless their resource says otherwise.</summary>
+    public const string OfAccessTokens = ES256;
 
     /// <summary>The default comes first.</summary>
     public static readonly ValueList<string> Supported = [ES256, RS256, PS256];

@@ -70,6 +70,8 @@ public static class DeclareClient
             return Metadata("application_type must be web or native.");
         if (client.GrantTypes.Contains(GrantType.ClientCredentials) && !client.IsConfidential)
             return Metadata("client_credentials needs a client that can keep a secret.");
+        if (WhyNotExchange(client) is { } exchange)
+            return Metadata(exchange);
         if (client.GrantTypes.Contains(GrantType.RefreshToken) && !client.GrantTypes.Contains(GrantType.AuthorizationCode))
             return Metadata("refresh_token needs authorization_code.");
         if (client.GrantTypes.Contains(GrantType.AuthorizationCode) && client.RedirectUris.Count == 0)
@@ -95,6 +97,21 @@ public static class DeclareClient
         }
 
         return null;
+    }
+
+    /// <summary>What is wrong with what it may exchange. Whether there are such resources is for whoever has the catalogue to say.</summary>
+    private static string? WhyNotExchange(ClientMetadata client)
+    {
+        if (client.GrantTypes.Contains(GrantType.TokenExchange) != (client.TokenExchange is not null))
+            return "The grant type token-exchange and grants_token_exchange go together.";
+        if (client.TokenExchange is not null && !client.IsConfidential)
+            return "The grant type token-exchange needs a client that can keep a secret.";
+        if ((client.TokenExchange ?? []).Any(rule => rule.From.Count == 0 || rule.Audience.Count == 0 || rule.Scope.Count == 0))
+            return "grants_token_exchange: from, audience and scope must not be empty.";
+        // Nothing could come of it: an exchange gives no refresh token.
+        if ((client.TokenExchange ?? []).Any(rule => rule.Scope.Contains(StandardScopes.OfflineAccess)))
+            return "grants_token_exchange: scope must not have offline_access.";
+        return client.MayAct is { } party && (party.Length is 0 or > 256 || party.StartsWith(SubjectId.Prefix, StringComparison.Ordinal)) ? "grants_may_act must be a client_id." : null;
     }
 
     /// <summary>What is wrong with how it is to sign its assertions. Whether a key in <c>jwks</c> can be used is for whoever reads JSON to say.</summary>

@@ -15,6 +15,9 @@ public static class ErrorCode
     public const string ServerError = "server_error";
     public const string TemporarilyUnavailable = "temporarily_unavailable";
 
+    // RFC 8707 §2, RFC 8693 §2.2.2
+    public const string InvalidTarget = "invalid_target";
+
     // RFC 7009 §2.2.1
     public const string UnsupportedTokenType = "unsupported_token_type";
 

@@ -40,6 +40,8 @@ public sealed class ScopeSet : IReadOnlyCollection<string>, IEquatable<ScopeSet>
 
     public bool IsSubsetOf(ScopeSet other) => Array.TrueForAll(_tokens, other.Contains);
 
+    public bool Overlaps(ScopeSet other) => Array.Exists(_tokens, other.Contains);
+
     public ScopeSet Union(ScopeSet other) => new(_tokens.Concat(other._tokens));
 
     public ScopeSet Intersect(ScopeSet other) => new(_tokens.Where(other.Contains));
@@ -71,4 +73,10 @@ public static class StandardScopes
 
     /// <summary>OpenID Connect Core §11.</summary>
     public const string OfflineAccess = "offline_access";
+
+    /// <summary>
+    /// Those that ask for a sign-in, for claims at userinfo (OpenID Connect Core §5.4) or for lasting access: they are the issuer's, whatever
+    /// resource a request names.
+    /// </summary>
+    public static bool AreOfIssuer(string scope) => scope is OpenId or OfflineAccess or "profile" or "email" or "address" or "phone";
 }

@@ -9,7 +9,8 @@ public static class IssueClientToken
 {
     /// <param name="Scopes">Null or empty when the client names none; then it gets all that it is registered for.</param>
     /// <param name="Jkt">The key that the client proved with the request (DPoP); null when it proved none.</param>
-    public sealed record Request(Client Client, ScopeSet? Scopes, Guid NewFamily, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null);
+    /// <param name="Resources">What the token shall be for (RFC 8707 §2.2); null when none are named.</param>
+    public sealed record Request(Client Client, ScopeSet? Scopes, Guid NewFamily, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null, ValueList<string>? Resources = null);
 
     /// <summary>No refresh token (RFC 6749 §4.4.3), no id_token: no person took part.</summary>
     public static Decision<IssuedTokens> Decide(Request ask, DateTimeOffset now)
@@ -25,8 +26,10 @@ public static class IssueClientToken
         if (!scopes.IsSubsetOf(own) || scopes.Any(scope => !ask.Catalogue.Knows(scope)))
             return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "The client may not ask for this scope.");
 
-        var facts = new FamilyFacts(ask.Client.ClientId, null, null, null, scopes, null);
-        var accessToken = MintAccessToken.For(facts, scopes, 1, ask.Client, null, ask.Catalogue, ask.Issuer, ask.Jkt, now);
+        var (target, misdirected) = TokenTarget.Of(own, null, scopes, ask.Resources, metadata, ask.Catalogue, ask.Issuer);
+        if (target is null) return new Refused<IssuedTokens>(misdirected!, []);
+        var facts = new FamilyFacts(ask.Client.ClientId, null, null, null, target.Scopes, null);
+        var accessToken = MintAccessToken.For(facts, target, 1, ask.Client, null, ask.Jkt, now);
         return Protocol.Decide.Accept(new IssuedTokens(ask.NewFamily, facts, accessToken, null, null), new StreamEvent(ask.NewFamily, accessToken));
     }
 }

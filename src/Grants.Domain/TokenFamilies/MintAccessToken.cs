@@ -1,5 +1,4 @@
 using Grants.Domain.AccessGrants;
-using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
 
@@ -10,11 +9,11 @@ internal static class MintAccessToken
 {
     /// <param name="facts">Null where the event before it says them.</param>
     /// <param name="jkt">The key that was proven with the request; null when none was.</param>
-    public static TokenFamilyEvent.AccessTokenIssued For(FamilyFacts? facts, ScopeSet scopes, int number, Client client, Grant? grant, Catalogue catalogue, string issuer, JwkThumbprint? jkt, DateTimeOffset now)
+    public static TokenFamilyEvent.AccessTokenIssued For(FamilyFacts? facts, TokenTarget target, int number, Client client, Grant? grant, JwkThumbprint? jkt, DateTimeOffset now)
     {
         var expiresAt = now + client.Metadata.AccessTokenLifetime;
         // Nothing outlives the consent that it rests on.
         if (grant is not null && grant.ExpiresAt < expiresAt) expiresAt = grant.ExpiresAt;
-        return new TokenFamilyEvent.AccessTokenIssued(number, facts, scopes, catalogue.AudienceOf(scopes, issuer), now, expiresAt, jkt);
+        return new TokenFamilyEvent.AccessTokenIssued(number, facts, target.Scopes, target.Audience, now, expiresAt, jkt, target.Form);
     }
 }

@@ -11,7 +11,8 @@ public static class RefreshTokens
     /// <param name="Generation">That of the refresh token presented.</param>
     /// <param name="Scopes">Null or empty when the client asks for all it has.</param>
     /// <param name="Jkt">The key that the client proved with the request (DPoP); null when it proved none.</param>
-    public sealed record Request(Client Client, int Generation, ScopeSet? Scopes, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null);
+    /// <param name="Resources">What the access token shall be for, this time (RFC 8707 §2.2); null when none are named.</param>
+    public sealed record Request(Client Client, int Generation, ScopeSet? Scopes, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null, ValueList<string>? Resources = null);
 
     public static Decision<IssuedTokens> Decide(TokenFamily? family, Grant? grant, Request ask, DateTimeOffset now)
     {
@@ -41,8 +42,10 @@ public static class RefreshTokens
         var asked = ask.Scopes is { Count: > 0 } some ? some : family.Facts.Scopes;
         if (!asked.IsSubsetOf(family.Facts.Scopes))
             return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "More was asked for than was granted.");
-        var scopes = asked.Intersect(grant.Scopes);
+        var scopes = asked.Intersect(grant.ScopesAt(family.Facts.Resources));
         if (scopes.Count == 0) return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "Nothing of this was left to the client.");
+        var (target, misdirected) = TokenTarget.Of(family.Facts.Scopes, family.Facts.Resources, scopes, ask.Resources, ask.Client.Metadata, ask.Catalogue, ask.Issuer);
+        if (target is null) return new Refused<IssuedTokens>(misdirected!, []);
 
         var events = new List<TokenFamilyEvent>();
         var generation = refresh.Generation;
@@ -57,7 +60,7 @@ public static class RefreshTokens
                 idle < refresh.ExpiresAt ? idle : refresh.ExpiresAt, refresh.ExpiresAt));
         }
 
-        var accessToken = MintAccessToken.For(repeated ? facts : null, scopes, family.AccessTokens + 1, ask.Client, grant, ask.Catalogue, ask.Issuer, ask.Jkt, now);
+        var accessToken = MintAccessToken.For(repeated ? facts : null, target, family.AccessTokens + 1, ask.Client, grant, ask.Jkt, now);
         events.Add(accessToken);
         var idToken = scopes.Contains(StandardScopes.OpenId) ? new TokenFamilyEvent.IdTokenIssued(now, now + IssuedTokens.IdTokenLifetime) : null;
         if (idToken is not null) events.Add(idToken);

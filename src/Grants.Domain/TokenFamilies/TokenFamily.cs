@@ -11,9 +11,22 @@ namespace Grants.Domain.TokenFamilies;
 /// <param name="Subject">Null when the client acts for itself (client credentials); so are grant, session and authentication.</param>
 /// <param name="Scopes">All that the family may carry; a single token may carry less.</param>
 /// <param name="Jkt">The key that its refresh tokens are bound to: that of a client without a secret (RFC 9449 §5). Access tokens name their own.</param>
-public sealed record FamilyFacts(ClientId Client, SubjectId? Subject, Guid? Grant, Guid? Session, ScopeSet Scopes, Authentication? Authentication, JwkThumbprint? Jkt = null);
+/// <param name="Resources">Those that its authorization named (RFC 8707): each access token is for some of them. Null when it named none.</param>
+/// <param name="Act">Who acts in the subject's place, in tokens that came of an exchange (RFC 8693 §4.1); null where nobody is said to.</param>
+public sealed record FamilyFacts(ClientId Client, SubjectId? Subject, Guid? Grant, Guid? Session, ScopeSet Scopes, Authentication? Authentication, JwkThumbprint? Jkt = null,
+    ValueList<string>? Resources = null, Actor? Act = null);
 
-/// <summary>All that can happen to the tokens that come from one code or one client-credentials call.</summary>
+/// <summary>Whoever acts in a subject's place: <c>act</c>, RFC 8693 §4.1.</summary>
+/// <param name="Subject">Its own <c>sub</c>: a client's id, or a person's.</param>
+/// <param name="Client">The client that the token which proved it was issued to.</param>
+/// <param name="Act">Who acted before it; null for the first one.</param>
+public sealed record Actor(string Subject, ClientId Client, Actor? Act = null);
+
+/// <summary>An access token, by its place in the log.</summary>
+/// <param name="Client">Whom it was issued to.</param>
+public sealed record TokenReference(Guid Family, int Number, ClientId Client);
+
+/// <summary>All that can happen to the tokens that come from one code, exchange, assertion or client-credentials call.</summary>
 public abstract record TokenFamilyEvent : IDomainEvent
 {
     private TokenFamilyEvent() { }
@@ -22,7 +35,9 @@ public abstract record TokenFamilyEvent : IDomainEvent
     /// <param name="Facts">Null where the rotation right before it in the stream has just said them.</param>
     /// <param name="Scopes">What this token carries.</param>
     /// <param name="Jkt">The key that this token is bound to (<c>cnf.jkt</c>, RFC 9449 §6); null for a bearer token.</param>
-    public sealed record AccessTokenIssued(int Number, FamilyFacts? Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt, JwkThumbprint? Jkt = null) : TokenFamilyEvent;
+    /// <param name="Form">How it was written: <c>opaque</c>, or the algorithm that signed the JWT; null for the usual one, as in all events from before there was a choice.</param>
+    public sealed record AccessTokenIssued(int Number, FamilyFacts? Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt, JwkThumbprint? Jkt = null,
+        string? Form = null) : TokenFamilyEvent;
 
     /// <summary>The first refresh token. Carries the family's state so far, so that a later refresh needs no older event (L8).</summary>
     /// <param name="IdleExpiresAt">Dead from then on unless used before.</param>
@@ -30,6 +45,19 @@ public abstract record TokenFamilyEvent : IDomainEvent
     public sealed record RefreshTokenIssued(FamilyFacts Facts, int AccessTokens, DateTimeOffset At, DateTimeOffset IdleExpiresAt, DateTimeOffset ExpiresAt) : TokenFamilyEvent;
 
     public sealed record IdTokenIssued(DateTimeOffset At, DateTimeOffset ExpiresAt) : TokenFamilyEvent;
+
+    /// <summary>What the access token before it in the stream was given for: RFC 8693.</summary>
+    /// <param name="SubjectTokenType">One of <see cref="TokenTypeUri"/>.</param>
+    /// <param name="Parents">
+    /// The token that it was exchanged for, then the one that this was exchanged for, and so on: it stands as long as all of them do.
+    /// Empty when an id_token was shown, which has no place in the log.
+    /// </param>
+    /// <param name="ActorToken">What proved who acts; null when nobody is said to (impersonation, RFC 8693 §1.1).</param>
+    public sealed record TokenExchanged(string SubjectTokenType, ValueList<TokenReference> Parents, TokenReference? ActorToken, DateTimeOffset At) : TokenFamilyEvent;
+
+    /// <summary>What the access token before it in the stream was given for: a JWT that another issuer signed (RFC 7523 §2.1).</summary>
+    /// <param name="AssertionHash">base64url of the SHA-256 of its <c>jti</c>: finds it in the issuer's own log, and may name nobody.</param>
+    public sealed record AssertionAccepted(string Issuer, string AssertionHash, DateTimeOffset At) : TokenFamilyEvent;
 
     /// <param name="Generation">That of the successor; the first refresh token has generation 1.</param>
     /// <param name="Facts">The family's state, carried as in <see cref="RefreshTokenIssued"/>.</param>
@@ -59,7 +87,7 @@ public sealed record RefreshState(int Generation, DateTimeOffset IssuedAt, DateT
 }
 
 /// <summary>
-/// All tokens that come from one code or one client-credentials call. The same whether it is folded from the whole stream or from
+/// All tokens that come from one code, exchange, assertion or client-credentials call. The same whether it is folded from the whole stream or from
 /// the newest event on that carries the state (L8); only <paramref name="Ended"/> knows no more than the events that were read.
 /// </summary>
 /// <param name="AccessTokens">How many were issued so far: the newest one's number.</param>
@@ -67,6 +95,9 @@ public sealed record RefreshState(int Generation, DateTimeOffset IssuedAt, DateT
 public sealed record TokenFamily(Guid Id, FamilyFacts Facts, int AccessTokens, RefreshState? Refresh, ImmutableHashSet<int> Ended, bool Revoked, bool Expired)
 {
     public bool IsDead => Revoked || Expired;
+
+    /// <summary>The tokens that its own was exchanged for (RFC 8693), the nearest first: it stands as long as all of them do. Mostly none.</summary>
+    public ValueList<TokenReference> Parents { get; init; } = [];
 
     /// <summary>Whether nobody has ended this access token, its grant aside. That its time isn't over is for the token itself to say (RFC 7519 §4.1.4).</summary>
     public bool Stands(int number) => !Revoked && number >= 1 && number <= AccessTokens && !Ended.Contains(number);
@@ -80,6 +111,7 @@ public sealed record TokenFamily(Guid Id, FamilyFacts Facts, int AccessTokens, R
         ({ } f, AccessTokenIssued e) => f with { AccessTokens = e.Number },
         ({ } f, RefreshTokenIssued e) => f with { Refresh = First(e) },
         ({ } f, RefreshTokenRotated e) => f with { Facts = e.Facts, Refresh = Next(e) }, // a rotation may bind the family to a key
+        ({ } f, TokenExchanged e) => f with { Parents = e.Parents },
         ({ } f, AccessTokenRevoked e) => f with { Ended = f.Ended.Add(e.Number) },
         ({ } f, AccessTokenExpired e) => f with { Ended = f.Ended.Add(e.Number) },
         ({ } f, AccessTokensExpired e) => f with { Ended = f.Ended.Union(e.Numbers) },

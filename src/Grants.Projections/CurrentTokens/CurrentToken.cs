@@ -11,9 +11,12 @@ namespace Grants.Projections.CurrentTokens;
 /// <param name="State"><c>live</c>, <c>expired</c> or <c>revoked</c>, as far as it has been recorded.</param>
 /// <param name="Position">That of the last event which changed the row.</param>
 /// <param name="Version">Where in its stream the token was issued, or the refresh token last renewed: its end stands after it.</param>
+/// <param name="Actors">Who acts in the person's place, whoever acts now first; null where nobody is said to.</param>
+/// <param name="Parents">The tokens that it was exchanged for, the nearest first, each as family and number; null for none. It ends with each of them.</param>
+/// <param name="Root">The family of the last of them.</param>
 public sealed record CurrentToken(Guid Family, int Number, string Kind, string Client, string? Subject, Guid? Grant, Guid? Session, string Scopes,
     string Audience, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string? Origin, string? Network, int Generation, DateTimeOffset? LastUsedAt,
-    string State, DateTimeOffset? EndedAt, string? EndedBy, string? EndedWhy, long Position, long Version)
+    string State, DateTimeOffset? EndedAt, string? EndedBy, string? EndedWhy, long Position, long Version, string? Actors = null, string? Parents = null, Guid? Root = null)
 {
     public const string AccessToken = "access_token";
     public const string RefreshToken = "refresh_token";
@@ -22,15 +25,21 @@ public sealed record CurrentToken(Guid Family, int Number, string Kind, string C
     public const string Revoked = "revoked";
 
     public bool IsLive => State == Live;
+
+    /// <summary>Whether it came of a token of this family, or of this very token.</summary>
+    internal bool CameOf(Guid family, int? number = null) => Parents?.Split(' ').Any(parent => number is { } one ? parent == Place(family, one) : parent.StartsWith($"{family:N}.", StringComparison.Ordinal)) == true;
+
+    internal static string Place(Guid family, int number) => $"{family:N}.{number}";
 }
 
 /// <summary>Which live rows a page of events needs.</summary>
 /// <param name="Renewed">Families of which the refresh token's row is enough.</param>
-/// <param name="Ended">Families that are ended as a whole: all their live rows.</param>
+/// <param name="Whole">Families of which all live rows are needed.</param>
 /// <param name="EndedGrants">Grants of which all live rows are needed.</param>
-public sealed record TouchedTokens(Guid[] Renewed, Guid[] Ended, Guid[] EndedGrants)
+/// <param name="Revoked">Families of which a token was revoked: the live rows of all that may have come of it.</param>
+public sealed record TouchedTokens(Guid[] Renewed, Guid[] Whole, Guid[] EndedGrants, Guid[] Revoked)
 {
-    public bool IsEmpty => Renewed.Length + Ended.Length + EndedGrants.Length == 0;
+    public bool IsEmpty => Renewed.Length + Whole.Length + EndedGrants.Length + Revoked.Length == 0;
 }
 
 /// <summary>How one access token ended. Counts only for a row that is live: what has ended stays as it ended.</summary>
@@ -41,22 +50,24 @@ public static class CurrentTokenRows
 {
     /// <summary>The events that say something about tokens; grants take theirs with them.</summary>
     public static IEnumerable<Type> Events =>
-        [.. EventNames.TypesOf<TokenFamilyEvent>().Except([typeof(TokenFamilyEvent.IdTokenIssued), typeof(TokenFamilyEvent.RefreshTokenReplayed)]), typeof(GrantEvent.Revoked), typeof(GrantEvent.Expired)];
+        [.. EventNames.TypesOf<TokenFamilyEvent>().Except([typeof(TokenFamilyEvent.IdTokenIssued), typeof(TokenFamilyEvent.RefreshTokenReplayed), typeof(TokenFamilyEvent.AssertionAccepted)]), typeof(GrantEvent.Revoked), typeof(GrantEvent.Expired)];
 
     /// <summary>
     /// The rows that the fold has to see. Not those of a family that begins in the page, since it has none yet, nor those of one of
     /// which only single access tokens end, since that can be said without them: the two events of most tokens, the issue and the end,
-    /// read nothing. A renewal needs the refresh token's row alone, however many access tokens the family has had (L8).
+    /// read nothing. A renewal needs the refresh token's row alone, however many access tokens the family has had (L8). What is revoked
+    /// takes along what came of it: so also the rows with the same root as those families.
     /// </summary>
     public static TouchedTokens Touched(IReadOnlyList<IEvent> page)
     {
         var begun = page.Where(e => e.Version == 1).Select(e => e.StreamId).ToHashSet();
         return new(
-            Streams(e => e is TokenFamilyEvent.AccessTokenIssued or TokenFamilyEvent.RefreshTokenIssued or TokenFamilyEvent.RefreshTokenRotated or TokenFamilyEvent.Expired),
-            Streams(e => e is TokenFamilyEvent.Revoked),
-            Streams(e => e is GrantEvent.Revoked or GrantEvent.Expired));
+            Streams(e => e is TokenFamilyEvent.AccessTokenIssued or TokenFamilyEvent.RefreshTokenIssued or TokenFamilyEvent.RefreshTokenRotated or TokenFamilyEvent.Expired, begun),
+            Streams(e => e is TokenFamilyEvent.Revoked or TokenFamilyEvent.TokenExchanged, begun),
+            Streams(e => e is GrantEvent.Revoked or GrantEvent.Expired),
+            Streams(e => e is TokenFamilyEvent.Revoked or TokenFamilyEvent.AccessTokenRevoked));
 
-        Guid[] Streams(Func<object, bool> which) => [.. page.Where(e => which(e.Data) && (e.Data is GrantEvent || !begun.Contains(e.StreamId))).Select(e => e.StreamId).Distinct()];
+        Guid[] Streams(Func<object, bool> which, HashSet<Guid>? except = null) => [.. page.Where(e => which(e.Data) && except?.Contains(e.StreamId) != true).Select(e => e.StreamId).Distinct()];
     }
 
     /// <summary>Rows to write as they are, and the ends of tokens whose rows were not read.</summary>
@@ -116,7 +127,10 @@ public static class CurrentTokenRows
             TokenFamilyEvent.RefreshTokenRotated rotated when rows.TryGetValue((family, 0), out var row) && row.IsLive =>
                 [row with { Generation = rotated.Generation, LastUsedAt = rotated.At, ExpiresAt = Earlier(rotated.IdleExpiresAt, rotated.ExpiresAt), Position = e.Sequence, Version = e.Version }],
             TokenFamilyEvent.Expired ended when rows.TryGetValue((family, 0), out var row) && row.IsLive => [End(row, CurrentToken.Expired, ended.At, null, null, e)],
-            TokenFamilyEvent.Revoked ended => EndAll(row => row.Family == family, CurrentToken.Revoked, ended.At, ended.By, ended.Why),
+            TokenFamilyEvent.TokenExchanged { Parents: [.., var root] parents } when rows.TryGetValue((family, 1), out var row) =>
+                [row with { Parents = string.Join(' ', parents.Select(parent => CurrentToken.Place(parent.Family, parent.Number))), Root = root.Family, Position = e.Sequence }],
+            TokenFamilyEvent.Revoked ended => EndAll(row => row.Family == family || row.CameOf(family), CurrentToken.Revoked, ended.At, ended.By, ended.Why),
+            TokenFamilyEvent.AccessTokenRevoked ended => EndAll(row => row.CameOf(family, ended.Number), CurrentToken.Revoked, ended.At, ended.By, ended.Why),
             GrantEvent.Revoked ended => EndAll(row => row.Grant == e.StreamId, CurrentToken.Revoked, ended.At, ended.By, ended.Why),
             GrantEvent.Expired ended => EndAll(row => row.Grant == e.StreamId, CurrentToken.Expired, ended.At, null, null),
             _ => [],
@@ -128,7 +142,9 @@ public static class CurrentTokenRows
 
     private static CurrentToken New(IEvent e, int number, string kind, FamilyFacts facts, string scopes, string audience, DateTimeOffset at, DateTimeOffset expiresAt, int generation) =>
         new(e.StreamId, number, kind, facts.Client.Value, facts.Subject?.ToString(), facts.Grant, facts.Session, scopes, audience, at, expiresAt,
-            e.Text(EventMetadata.Origin), e.Text(EventMetadata.Network), generation, null, CurrentToken.Live, null, null, null, e.Sequence, e.Version);
+            e.Text(EventMetadata.Origin), e.Text(EventMetadata.Network), generation, null, CurrentToken.Live, null, null, null, e.Sequence, e.Version, ActorsOf(facts.Act));
+
+    private static string? ActorsOf(Actor? actor) => actor is null ? null : actor.Act is null ? actor.Subject : $"{actor.Subject} {ActorsOf(actor.Act)}";
 
     private static CurrentToken End(CurrentToken row, string state, DateTimeOffset at, string? by, string? why, IEvent e) =>
         row with { State = state, EndedAt = at, EndedBy = by, EndedWhy = why, Position = e.Sequence };

@@ -12,7 +12,7 @@ namespace Grants.Projections.CurrentTokens;
 public sealed class CurrentTokensTable : ProjectionBase, IProjection
 {
     /// <summary>A new number gives a new table and a rebuild beside the old one.</summary>
-    public const string ViewName = "current_tokens_v2";
+    public const string ViewName = "current_tokens_v3";
 
     public static readonly RowTable<CurrentToken> Rows = new RowTable<CurrentToken>(ViewName, Read)
         .Key("family", row => row.Family).Key("number", row => row.Number)
@@ -23,9 +23,11 @@ public sealed class CurrentTokensTable : ProjectionBase, IProjection
         .MayHave("origin", row => row.Origin).MayHave("network", row => row.Network)
         .Has("generation", row => row.Generation).MayHave("last_used_at", row => row.LastUsedAt)
         .Has("state", row => row.State).MayHave("ended_at", row => row.EndedAt).MayHave("ended_by", row => row.EndedBy).MayHave("ended_why", row => row.EndedWhy)
-        .Has("position", row => row.Position).Has("version", row => row.Version)
+        .Has("position", row => row.Position).Has("version", row => row.Version).MayHave("actors", row => row.Actors)
+        .MayHave("parents", row => row.Parents).MayHave("root", row => row.Root)
         .Index(["grant_id", "issued_at"], where: "grant_id is not null")
         .Index(["client", "issued_at"])
+        .Index(["root"], where: "root is not null and state = 'live'")
         .Index(["expires_at"], where: "state = 'live'"); // what the recorder of expiries asks for
 
     public CurrentTokensTable()
@@ -38,7 +40,10 @@ public sealed class CurrentTokensTable : ProjectionBase, IProjection
     {
         var touched = CurrentTokenRows.Touched(events);
         var before = touched.IsEmpty ? []
-            : await Rows.ReadAsync(operations, "state = 'live' and ((family = any($1) and number = 0) or family = any($2) or grant_id = any($3))", cancellation, touched.Renewed, touched.Ended, touched.EndedGrants);
+            : await Rows.ReadAsync(operations, $"""
+                state = 'live' and ((family = any($1) and number = 0) or family = any($2) or grant_id = any($3)
+                    or root = any(array(select coalesce(root, family) from {Rows.FullName} where family = any($4))))
+                """, cancellation, touched.Renewed, touched.Whole, touched.EndedGrants, touched.Revoked);
         var (rows, ends) = CurrentTokenRows.Apply(before, events);
         if (rows.Count > 0) operations.QueueOperation(Rows.Upsert(rows));
         if (ends.Count > 0) operations.QueueOperation(End(ends));
@@ -58,5 +63,5 @@ public sealed class CurrentTokensTable : ProjectionBase, IProjection
     private static CurrentToken Read(DbDataReader reader) => new(
         reader.GetGuid(0), reader.GetInt32(1), reader.GetString(2), reader.GetString(3), reader.Text(4), reader.Id(5), reader.Id(6), reader.GetString(7),
         reader.GetString(8), reader.GetFieldValue<DateTimeOffset>(9), reader.GetFieldValue<DateTimeOffset>(10), reader.Text(11), reader.Text(12), reader.GetInt32(13),
-        reader.Time(14), reader.GetString(15), reader.Time(16), reader.Text(17), reader.Text(18), reader.GetInt64(19), reader.GetInt64(20));
+        reader.Time(14), reader.GetString(15), reader.Time(16), reader.Text(17), reader.Text(18), reader.GetInt64(19), reader.GetInt64(20), reader.Text(21), reader.Text(22), reader.Id(23));
 }

@@ -107,7 +107,7 @@ public sealed class RequestObjectTests(AppFixture app) : IDisposable
         Assert.True((await visitor.GetAsync(Signed(Journey.Ask(client), claims => claims["max_age"] = 0).Address)).IsAt("/signin/"));
         Assert.True((await visitor.GetAsync(Signed(Journey.Ask(client), claims =>
         {
-            claims["resource"] = new JsonArray(TestConfiguration.Bank, "https://b.example");
+            claims["resource"] = new JsonArray(TestConfiguration.Bank, "HTTP://LOCALHOST:5300");
             claims["claims"] = new JsonObject { ["id_token"] = new JsonObject() };
             claims["nothing"] = null;
             claims["whatever"] = new JsonArray(1, new JsonObject());

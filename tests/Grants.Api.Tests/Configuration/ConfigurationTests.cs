@@ -102,6 +102,11 @@ public sealed class ConfigurationTests(AppFixture app) : IClassFixture<AppFixtur
     [InlineData("""{ "clients": [ { "client_id": "x", "client_name": "X", "grant_types": ["client_credentials"], "token_endpoint_auth_method": "none" } ] }""", "secret")]
     [InlineData("""{ "clients": [ { "client_id": "x", "client_name": "X", "grant_types": [], "grants_resources": ["http://localhost:5300", "https://unheard.example"] } ] }""", "grants_resources names https://unheard.example, but no such resource is declared")]
     [InlineData("""{ "clients": [ { "client_id": "x", "client_name": "X", "grant_types": [], "token_endpoint_auth_method": "none", "grants_resources": ["http://localhost:5300"] } ] }""", "grants_resources needs a client that can keep a secret")]
+    [InlineData("""{ "clients": [ { "client_id": "x", "client_name": "X", "grant_types": [], "grants_allowed_resources": ["https://unheard.example"] } ] }""", "grants_allowed_resources names https://unheard.example, but no such resource is declared")]
+    [InlineData("""{ "resources": [ { "resource": "https://x.example", "name": "X", "scopes": [], "token_format": "saml" } ] }""", "token_format must be jwt or opaque")]
+    [InlineData("""{ "resources": [ { "resource": "https://x.example", "name": "X", "scopes": [], "signing_alg": "none" } ] }""", "none is not supported")]
+    [InlineData("""{ "resources": [ { "resource": "https://x.example", "name": "X", "scopes": [], "signing_alg": "RS256", "token_format": "opaque" } ] }""", "needs token_format jwt")]
+    [InlineData("""{ "resources": [ { "resource": "https://x.example", "name": "X", "scopes": [] }, { "resource": "HTTPS://X.example", "name": "X", "scopes": [] } ] }""", "more than once")]
     public async Task An_entry_that_cannot_be_is_refused_by_name(string json, string words)
     {
         var position = await app.PositionAsync();
@@ -203,7 +208,7 @@ public sealed class ConfigurationTests(AppFixture app) : IClassFixture<AppFixtur
     private Task<IReadOnlyList<string>> ApplyAsync(DeclaredConfiguration declared) => Applier(app, app.Clock).ApplyAsync(declared, "tests", default);
 
     private static ConfigurationApplier Applier(GrantsApp app, TimeProvider clock, Settings? settings = null) =>
-        new(app.Services.GetRequiredService<EventLog>(), app.Services.GetRequiredService<PersonalData>(), app.Services.GetRequiredService<ClientSecrets>(), settings ?? app.Services.GetRequiredService<Settings>(), clock);
+        new(app.Services.GetRequiredService<EventLog>(), app.Services.GetRequiredService<PersonalData>(), app.Services.GetRequiredService<ClientSecrets>(), app.Services.GetRequiredService<Lookups>(), settings ?? app.Services.GetRequiredService<Settings>(), clock);
 
     private DeclaredConfiguration Read(string json)
     {

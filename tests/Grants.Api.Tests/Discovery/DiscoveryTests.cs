@@ -4,6 +4,7 @@ using Grants.Api.Discovery;
 using Grants.Api.Http;
 using Grants.Api.Signing;
 using Grants.Api.Tests.Http;
+using Grants.Api.Tests.Token;
 using Grants.Domain.Keys;
 using Grants.Testing;
 using Microsoft.Extensions.DependencyInjection;
@@ -146,7 +147,9 @@ public sealed class DiscoveryTests(AppFixture app)
             ["refresh_token"] = (await http.RefreshAsync(TestClient.Tally, tokens.RefreshToken)).Ok,
             ["client_credentials"] = (await http.TokenAsync(TestClient.Report, ("grant_type", "client_credentials"))).Ok,
         };
-        foreach (var type in (string[])["password", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:token-exchange"])
+        works[Exchanging.Exchange] = (await Exchanging.WorkingExchangeAsync(app)).Ok;
+        works[Exchanging.Bearer] = (await Exchanging.WorkingAssertionAsync(app)).Ok;
+        foreach (var type in (string[])["password", "implicit", "urn:ietf:params:oauth:grant-type:device_code"])
         {
             var answer = await http.TokenAsync(TestClient.Tally, ("grant_type", type), ("username", "x"), ("password", "x"), ("assertion", "x"), ("device_code", "x"), ("subject_token", "x"));
             Assert.Equal((type, "unsupported_grant_type"), (type, answer.Error));

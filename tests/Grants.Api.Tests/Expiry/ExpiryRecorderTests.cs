@@ -107,7 +107,7 @@ public sealed class ExpiryRecorderTests(Log.TwoNodes nodes) : IClassFixture<Log.
         foreach (var stream in (Guid[])[family, grant, nowhere])
         {
             await ExecuteAsync("""
-                insert into grants.current_tokens_v2 (family, number, kind, client, scopes, audience, issued_at, expires_at, generation, state, position, version)
+                insert into grants.current_tokens_v3 (family, number, kind, client, scopes, audience, issued_at, expires_at, generation, state, position, version)
                 values ($1, 99, 'access_token', 'poster', '', '', 'epoch', 'epoch', 0, 'live', 0, 1)
                 """, stream);
         }
@@ -115,7 +115,7 @@ public sealed class ExpiryRecorderTests(Log.TwoNodes nodes) : IClassFixture<Log.
         Assert.Equal(0, await Recorder(App).RecordAsync(default));
         Assert.Equal(position, await App.PositionAsync());
         await ExecuteAsync("delete from grants.deadlines_v2 where due = 'epoch'");
-        await ExecuteAsync("delete from grants.current_tokens_v2 where number = 99");
+        await ExecuteAsync("delete from grants.current_tokens_v3 where number = 99");
     }
 
     [Fact, Trait("Law", "L8")]
@@ -143,11 +143,11 @@ public sealed class ExpiryRecorderTests(Log.TwoNodes nodes) : IClassFixture<Log.
         await App.AppendAsync(new StreamEvent(family, new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Operator, "a test", App.Clock.GetUtcNow())));
         Assert.True((await http.RefreshAsync(TestClient.Tally, tokens.RefreshToken)).Ok);
         await App.CatchUpAsync();
-        await ExecuteAsync("update grants.current_tokens_v2 set state = 'live' where family = $1 and number = 1", family);
+        await ExecuteAsync("update grants.current_tokens_v3 set state = 'live' where family = $1 and number = 1", family);
         App.Clock.Advance(TimeSpan.FromMinutes(16));
         Assert.Equal(1, await App.RecordExpiriesAsync());
         Assert.Equal([2], (await App.EventsAsync(family)).Select(e => e.Data).OfType<TokenFamilyEvent.AccessTokenExpired>().Select(ended => ended.Number));
-        await ExecuteAsync("update grants.current_tokens_v2 set state = 'revoked' where family = $1 and number = 1", family);
+        await ExecuteAsync("update grants.current_tokens_v3 set state = 'revoked' where family = $1 and number = 1", family);
     }
 
     [Fact, Trait("Law", "L8"), Trait("Attack", "E15")]

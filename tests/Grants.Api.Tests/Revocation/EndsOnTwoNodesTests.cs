@@ -17,6 +17,18 @@ namespace Grants.Api.Tests.Revocation;
 /// <summary>An end on one server is an end on the other with the very next request, while no asynchronous view moves.</summary>
 public sealed class EndsOnTwoNodesTests(TwoNodes nodes) : IClassFixture<TwoNodes>
 {
+    [Fact, Trait("Attack", "T23"), Trait("Attack", "E14"), Trait("Rule", "AT-2")]
+    public async Task An_opaque_token_of_one_node_is_read_on_the_other_and_ends_on_both()
+    {
+        using var first = nodes.First.NewClient();
+        using var second = nodes.Second.NewClient();
+        var tokens = await first.TokenAsync(TestClient.Report, ("grant_type", "client_credentials"), ("resource", "http://localhost:5310"));
+        Assert.StartsWith("gra_", tokens.AccessToken, StringComparison.Ordinal);
+        Assert.Equal("statements", (string?)(await second.IntrospectAsync(TestClient.Bank, tokens.AccessToken)).Json["scope"]);
+        Assert.Equal(HttpStatusCode.OK, (await second.RevokeAsync(TestClient.Report, tokens.AccessToken)).Response.StatusCode);
+        foreach (var http in (HttpClient[])[first, second]) await http.AssertInactiveAsync(TestClient.Bank, tokens.AccessToken);
+    }
+
     [Theory, Trait("Attack", "T23"), Trait("Attack", "E14"), Trait("Law", "L3"), Trait("Rule", "IN-2"), Trait("Rule", "RV-2")]
     [InlineData("the grant by its person")]
     [InlineData("the family by its client")]

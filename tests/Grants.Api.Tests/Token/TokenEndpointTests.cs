@@ -47,6 +47,9 @@ public sealed class TokenEndpointTests(AppFixture app) : IClassFixture<AppFixtur
     [InlineData("refresh_token=grr_abc")]
     [InlineData("code_verifier=0123456789012345678901234567890123456789012")]
     [InlineData("grant_type=client_credentials")]
+    [InlineData("subject_token=eyJ")]
+    [InlineData("actor_token=eyJ")]
+    [InlineData("assertion=eyJ")]
     public async Task Credentials_in_the_address_are_refused(string query)
     {
         using var http = app.NewClient();
@@ -75,7 +78,8 @@ public sealed class TokenEndpointTests(AppFixture app) : IClassFixture<AppFixtur
         { "password", "username=sam&password=secret", "unsupported_grant_type" }, // TK-13
         { "implicit", "", "unsupported_grant_type" },
         { "urn:ietf:params:oauth:grant-type:device_code", "device_code=x", "unsupported_grant_type" },
-        { "urn:ietf:params:oauth:grant-type:token-exchange", "", "unsupported_grant_type" },
+        { "urn:ietf:params:oauth:grant-type:token-exchange", "", "unauthorized_client" },
+        { "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion=x", "unauthorized_client" },
         { "CLIENT_CREDENTIALS", "", "unsupported_grant_type" },
         { "client_credentials ", "", "unsupported_grant_type" },
     };

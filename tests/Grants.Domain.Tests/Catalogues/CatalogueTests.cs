@@ -7,7 +7,6 @@ namespace Grants.Domain.Tests.Catalogues;
 
 public sealed class CatalogueTests
 {
-    private const string Issuer = "https://grants.example";
     private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
     private static readonly ScopeDefinition Balances = new("balances", "See your account balances", "see", "private data", null);
     private static readonly ScopeDefinition Payments = new("payments", "Make payments", "do", "Moves money", "At most 100 a day.");
@@ -62,29 +61,6 @@ public sealed class CatalogueTests
     [InlineData("cards", false)] // a resource names it, but no words were declared for it
     [InlineData("", false)]
     public void A_scope_is_known_when_it_was_declared_or_a_specification_fixes_it(string scope, bool known) => Assert.Equal(known, Declared.Knows(scope));
-
-    [Theory, Trait("Rule", "AT-1")]
-    [InlineData("balances", "https://bank.example")]
-    [InlineData("payments", "https://bank.example https://cards.example")]
-    [InlineData("openid", Issuer)]
-    [InlineData("openid balances", "https://bank.example " + Issuer)]
-    [InlineData("offline_access", Issuer)]
-    [InlineData("", Issuer)]
-    [InlineData("unheard_of", Issuer)]
-    public void A_tokens_audience_is_who_understands_its_scopes(string scopes, string audience)
-    {
-        Assert.True(ScopeSet.TryParse(scopes, out var set));
-        Assert.Equal(audience, Declared.AudienceOf(set, Issuer).ToString());
-    }
-
-    [Fact, Trait("Rule", "AT-1")]
-    public void No_token_is_without_an_audience() =>
-        Gen.OneOf("openid", "offline_access", "balances", "payments", "cards", "x").Array[0, 6].Always(scopes =>
-        {
-            var audience = Declared.AudienceOf(ScopeSet.Of(scopes), Issuer);
-            Assert.NotEmpty(audience);
-            Assert.Equal(audience.Distinct(), audience);
-        }, times: 200);
 
     [Fact]
     public void Whatever_is_declared_in_whatever_order_the_last_words_count() =>

@@ -24,6 +24,10 @@ public sealed class DeclareClientTests
 
     private static readonly ClientMetadata Signing = Sound with { TokenEndpointAuthMethod = ClientAuthMethod.PrivateKeyJwt, Jwks = """{"keys":[]}""" };
 
+    private static readonly TokenExchangeRule Rule = new(["tally"], ["https://bank.example"], ["balances"], Impersonation: false);
+
+    private static readonly ClientMetadata Exchanging = Sound with { GrantTypes = [GrantType.TokenExchange], TokenExchange = [Rule] };
+
     private static Client? Fold(Client? client, Decision<bool> decision) =>
         decision.Events.Aggregate(client, (state, happened) => Client.Evolve(state, happened.Stream, (ClientEvent)happened.Event));
 
@@ -44,6 +48,13 @@ public sealed class DeclareClientTests
     [Fact, Trait("Rule", "CA-10")]
     public void A_client_that_authenticates_with_none_gets_no_secret() =>
         Assert.Equal(ErrorCode.InvalidClientMetadata, Assert.IsType<Refused<bool>>(Declare(null, Sound with { TokenEndpointAuthMethod = ClientAuthMethod.None }, OldSecret)).Error.Code);
+
+    [Fact, Trait("Rule", "TK-10"), Trait("Rule", "TK-11")]
+    public void A_client_may_be_registered_for_exchanges_and_assertions()
+    {
+        Assert.Null(DeclareClient.WhyNot(Tally, Exchanging with { MayAct = "service" }));
+        Assert.Null(DeclareClient.WhyNot(Tally, Sound with { GrantTypes = [GrantType.JwtBearer], TokenEndpointAuthMethod = ClientAuthMethod.None }));
+    }
 
     [Fact]
     public void A_refresh_token_without_the_flow_that_gives_one_is_refused() =>
@@ -117,6 +128,15 @@ public sealed class DeclareClientTests
         { "assertions signed with none", ErrorCode.InvalidClientMetadata, Signing with { TokenEndpointAuthSigningAlg = "none" } },
         { "a signature with a secret", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = ClientAuthMethod.SecretJwt, TokenEndpointAuthSigningAlg = "ES256" } },
         { "an algorithm for assertions that it doesn't make", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthSigningAlg = "ES256" } },
+        { "a grant type without rules", ErrorCode.InvalidClientMetadata, Sound with { GrantTypes = [GrantType.TokenExchange] } },
+        { "rules without the grant type", ErrorCode.InvalidClientMetadata, Sound with { TokenExchange = [Rule] } },
+        { "a public client that exchanges", ErrorCode.InvalidClientMetadata, Exchanging with { TokenEndpointAuthMethod = ClientAuthMethod.None } },
+        { "an exchange of nobody's tokens", ErrorCode.InvalidClientMetadata, Exchanging with { TokenExchange = [Rule, Rule with { From = [] }] } },
+        { "an exchange for nobody", ErrorCode.InvalidClientMetadata, Exchanging with { TokenExchange = [Rule with { Audience = [] }] } },
+        { "an exchange for nothing", ErrorCode.InvalidClientMetadata, Exchanging with { TokenExchange = [Rule with { Scope = [] }] } },
+        { "an exchange for lasting access", ErrorCode.InvalidClientMetadata, Exchanging with { TokenExchange = [Rule with { Scope = ["balances", "offline_access"] }] } },
+        { "a person as the one who may act", ErrorCode.InvalidClientMetadata, Sound with { MayAct = "sub_0123456789abcdef0123456789abcdef" } },
+        { "nobody as the one who may act", ErrorCode.InvalidClientMetadata, Sound with { MayAct = "" } },
         { "an unknown rule for audiences", ErrorCode.InvalidClientMetadata, Signing with { AssertionAudience = "any" } },
         { "alg none", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "none" } },
         { "an algorithm that isn't served", ErrorCode.InvalidClientMetadata, Sound with { IdTokenSignedResponseAlg = "HS256" } },

@@ -143,8 +143,9 @@ public sealed class DecisionLaws
         var code = events.One<AuthorizationEvent.CodeIssued>().Scopes;
         var grant = past.And(events).Find<Grant>(id)!;
         Assert.True(code.IsSubsetOf(authorization.Request.Scopes));
-        Assert.Equal(code, authorization.Request.Scopes.Intersect(grant.Scopes));
-        Assert.True(authorization.Request.Scopes.IsSubsetOf(grant.Scopes.Union(grant.Refused)));
+        var held = grant.ScopesAt(authorization.Request.Resources);
+        Assert.Equal(code, authorization.Request.Scopes.Intersect(held));
+        Assert.True(authorization.Request.Scopes.IsSubsetOf(held.Union(grant.Refused)));
         Assert.True(ask.Client.Metadata.NeededOf(authorization.Request.Scopes).IsSubsetOf(code));
         Assert.True(grant.IsLive(ask.Now));
         return true;
@@ -158,7 +159,8 @@ public sealed class DecisionLaws
         foreach (var decision in (Decision<IssuedTokens>[])[Redeem(past, ask), Refresh(past, ask)])
         {
             if (decision is not Accepted<IssuedTokens>(var tokens, _)) continue;
-            Assert.True(tokens.AccessToken.Scopes.IsSubsetOf(past.Grant!.Scopes));
+            Assert.True(tokens.AccessToken.Scopes.IsSubsetOf(past.Grant!.ScopesAt(tokens.Facts.Resources)));
+            Assert.All(tokens.AccessToken.Audience, to => Assert.True(to == Issuer || tokens.Facts.Resources?.Contains(to) != false));
             Assert.True(tokens.AccessToken.Scopes.IsSubsetOf(tokens.Facts.Scopes));
             Assert.True(tokens.AccessToken.ExpiresAt <= past.Grant.ExpiresAt);
             Assert.Equal(ask.Client.ClientId, tokens.Facts.Client);

@@ -28,13 +28,19 @@ internal static class Histories
 
     private static readonly Gen<SubjectId> Someone = Gen.OneOf(Person, Person, Person, AnotherPerson);
 
-    private static readonly Gen<FamilyFacts> AnyFacts = Gen.Select(Scopes, Gen.Bool, (scopes, own) =>
-        own ? new FamilyFacts(Tally, null, null, null, scopes, null) : Facts with { Scopes = scopes });
+    /// <summary>None, mostly; else the one that the catalogue knows, one that it doesn't, or both.</summary>
+    public static readonly Gen<ValueList<string>?> Resources = Gen.OneOf<ValueList<string>?>(null, null, null, ["https://bank.example"], ["https://books.example"], ["https://bank.example", "https://books.example"]);
 
-    private static readonly Gen<AuthorizationRequest> AnyRequest = Gen.Select(
+    private static readonly Gen<ValueList<ScopeLimit>?> Limits = Gen.Select(Scopes, Resources, (scopes, resources) =>
+        resources is null || scopes.Count == 0 ? null : new ValueList<ScopeLimit>(scopes.Select(scope => new ScopeLimit(scope, resources))));
+
+    private static readonly Gen<FamilyFacts> AnyFacts = Gen.Select(Scopes, Gen.Bool, Resources, (scopes, own, resources) =>
+        own ? new FamilyFacts(Tally, null, null, null, scopes, null) : Facts with { Scopes = scopes, Resources = resources });
+
+    private static readonly Gen<AuthorizationRequest> AnyRequest = Gen.Select(Gen.Select(
         Scopes, Gen.OneOf<string[]>([], ["none"], ["login"], ["consent"], ["login", "consent"], ["select_account"]),
         Gen.OneOf<int?>(null, null, 0, 1, 600, int.MaxValue), Gen.OneOf<SubjectId?>(null, null, Person, AnotherPerson), Gen.Bool,
-        (scopes, prompt, maxAge, hinted, given) => ARequest(prompt) with { Scopes = scopes, MaxAgeSeconds = maxAge, HintedSubject = hinted, RedirectUriGiven = given });
+        (scopes, prompt, maxAge, hinted, given) => ARequest(prompt) with { Scopes = scopes, MaxAgeSeconds = maxAge, HintedSubject = hinted, RedirectUriGiven = given }), Resources, (request, resources) => request with { Resources = resources });
 
     public static readonly Gen<AuthorizationEvent> AuthorizationEnding = Gen.OneOf<AuthorizationEvent>(
         Moment.Select(at => (AuthorizationEvent)new AuthorizationEvent.ConsentDenied(Asked, Text, at)),
@@ -58,8 +64,8 @@ internal static class Histories
         Moment.Select(at => (GrantEvent)new GrantEvent.Expired(at)));
 
     public static readonly Gen<GrantEvent> AnyGrantEvent = Gen.OneOf<GrantEvent>(
-        Gen.Select(Someone, Scopes, Scopes, Moment, (who, scopes, refused, at) => (GrantEvent)new GrantEvent.Created(who, Tally, RequestId, scopes, refused.Except(scopes), at, at.AddDays(90))),
-        Gen.Select(Scopes, Scopes, Moment, (scopes, refused, at) => (GrantEvent)new GrantEvent.Widened(RequestId, scopes, refused, at, at.AddDays(90))),
+        Gen.Select(Someone, Scopes, Scopes, Moment, Limits, (who, scopes, refused, at, limits) => (GrantEvent)new GrantEvent.Created(who, Tally, RequestId, scopes, refused.Except(scopes), at, at.AddDays(90), limits)),
+        Gen.Select(Scopes, Scopes, Moment, Limits, (scopes, refused, at, limits) => (GrantEvent)new GrantEvent.Widened(RequestId, scopes, refused, at, at.AddDays(90), limits)),
         Gen.Select(Scopes, Moment, (scopes, at) => (GrantEvent)new GrantEvent.Narrowed(RequestId, scopes, at)),
         GrantEnding);
 

@@ -69,6 +69,12 @@ internal static class Examples
 
     private static readonly ClientMetadata ForResources = Bare with { ClientName = "Demo Bank", GrantTypes = [], Resources = ["https://bank.example", "https://cards.example/v1"] };
 
+    private static readonly ClientMetadata Fenced = Bare with { AllowedResources = ["https://bank.example"] };
+
+    private static readonly FamilyFacts OfResources = OfPerson with { Resources = ["https://bank.example", "https://cards.example/v1"] };
+
+    private static readonly ValueList<ScopeLimit> Limits = [new("balances", ["https://bank.example"]), new("payments", ["https://bank.example", "https://cards.example/v1"])];
+
     private static readonly ClientMetadata ForRequests = Bare with
     {
         AuthorizationSignedResponseAlg = SigningAlgorithm.ES256,
@@ -91,6 +97,16 @@ internal static class Examples
         AssertionAudience = AssertionAudience.Endpoint,
     };
 
+    private static readonly ClientMetadata WithExchange = Bare with
+    {
+        ClientName = "Service",
+        GrantTypes = [GrantType.TokenExchange],
+        TokenExchange = [new(["tally"], ["https://bank.example", "https://cards.example/v1"], ["balances", "payments"], false), new(["tally", "broker"], ["https://bank.example"], ["balances"], true)],
+        MayAct = "auditor",
+    };
+
+    private static readonly FamilyFacts OfActors = OfPerson with { Client = new("service"), Act = new Actor("service", new("service"), new Actor("sub_019000000000700080000000000000ab", new("broker"))) };
+
     private static readonly ClientMetadata WithKeySite = WithKeys with { TokenEndpointAuthSigningAlg = null, Jwks = null, JwksUri = "https://signer.example/jwks", AssertionAudience = null };
 
     /// <summary>Each with what its golden is called besides its wire name; empty for the main one.</summary>
@@ -101,9 +117,11 @@ internal static class Examples
         ("resources", new ClientEvent.Registered(new("demo-bank"), ForResources, At)),
         ("signed_answers", new ClientEvent.Registered(new("demo-bank"), ForSignedAnswers, At)),
         ("requests", new ClientEvent.Registered(Tally, ForRequests, At)),
+        ("fenced", new ClientEvent.Registered(Tally, Fenced, At)),
         ("bound", new ClientEvent.Registered(Tally, OnlyBound, At)),
         ("keys", new ClientEvent.Registered(new("signer"), WithKeys, At)),
         ("key_site", new ClientEvent.Registered(new("signer"), WithKeySite, At)),
+        ("exchange", new ClientEvent.Registered(new("service"), WithExchange, At)),
         ("", new ClientEvent.MetadataReplaced(Full, At)),
         ("bare", new ClientEvent.MetadataReplaced(Bare, At)),
         ("resources", new ClientEvent.MetadataReplaced(ForResources, At)),
@@ -140,6 +158,7 @@ internal static class Examples
         ("bound", new AuthorizationEvent.Requested(Request with { DpopJkt = Key }, "YnJvd3Nlcg", At, Later)),
         ("claims", new AuthorizationEvent.Requested(Request with { IdTokenClaims = ["email", "name"] }, "YnJvd3Nlcg", At, Later)),
         ("step_up", new AuthorizationEvent.Requested(Request with { AcrValues = [Authentication.PasswordAcr] }, "YnJvd3Nlcg", At, Later)),
+        ("resources", new AuthorizationEvent.Requested(Request with { Resources = ["https://bank.example"] }, "YnJvd3Nlcg", At, Later)),
         ("", new AuthorizationEvent.SubjectAuthenticated(Sam, Session, Password, At)),
         ("", new AuthorizationEvent.ConsentGranted(Grant, ["openid", "balances", "payments"], ["openid", "balances"], ["payments"], Words, At)),
         ("", new AuthorizationEvent.ConsentReused(Grant, ["openid", "balances"], At)),
@@ -153,8 +172,10 @@ internal static class Examples
         ("", new AuthorizationEvent.Abandoned(At)),
 
         ("", new GrantEvent.Created(Sam, Tally, Authorization, ["openid", "balances"], ["payments"], At, MuchLater)),
+        ("limited", new GrantEvent.Created(Sam, Tally, Authorization, ["openid", "balances", "payments"], [], At, MuchLater, Limits)),
         ("", new GrantEvent.Widened(Authorization, ["payments"], ["cards"], At, MuchLater)),
         ("bare", new GrantEvent.Widened(Authorization, [], [], At, MuchLater)),
+        ("limited", new GrantEvent.Widened(Authorization, ["payments"], [], At, MuchLater, Limits)),
         ("", new GrantEvent.Narrowed(Authorization, ["payments"], At)),
         ("", new GrantEvent.Revoked(EndedBy.Person, "removed on the account page", At)),
         ("", new GrantEvent.Expired(At)),
@@ -164,11 +185,18 @@ internal static class Examples
         ("bare", new TokenFamilyEvent.AccessTokenIssued(1, OfClient, ["reports"], ["https://bank.example"], At, Later)),
         ("bound", new TokenFamilyEvent.AccessTokenIssued(1, OfKey, ["balances"], ["https://bank.example"], At, Later, Key)),
         ("renewed_bound", new TokenFamilyEvent.AccessTokenIssued(2, null, ["balances"], ["https://bank.example"], At, Later, Key)),
+        ("opaque", new TokenFamilyEvent.AccessTokenIssued(1, OfResources, ["balances"], ["https://bank.example"], At, Later, null, TokenFormat.Opaque)),
+        ("renewed_signed", new TokenFamilyEvent.AccessTokenIssued(2, null, ["balances"], ["https://bank.example"], At, Later, Key, SigningAlgorithm.RS256)),
+        ("acting", new TokenFamilyEvent.AccessTokenIssued(1, OfActors, ["balances"], ["https://bank.example"], At, Later)),
+        ("", new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [new(Family, 3, Tally), new(Session, 1, new("broker"))], new(Grant, 1, new("service")), At)),
+        ("bare", new TokenFamilyEvent.TokenExchanged(TokenTypeUri.IdToken, [], null, At)),
+        ("", new TokenFamilyEvent.AssertionAccepted("https://elsewhere.example", "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", At)),
         ("", new TokenFamilyEvent.RefreshTokenIssued(OfPerson, 1, At, Later, MuchLater)),
         ("bound", new TokenFamilyEvent.RefreshTokenIssued(OfKey, 1, At, Later, MuchLater)),
         ("", new TokenFamilyEvent.IdTokenIssued(At, Later)),
         ("", new TokenFamilyEvent.RefreshTokenRotated(2, OfPerson, 1, At, Later, MuchLater)),
         ("bound", new TokenFamilyEvent.RefreshTokenRotated(2, OfKey, 1, At, Later, MuchLater)),
+        ("resources", new TokenFamilyEvent.RefreshTokenRotated(2, OfResources, 1, At, Later, MuchLater)),
         ("", new TokenFamilyEvent.RefreshTokenReplayed(1, At)),
         ("", new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "revoked by its client", At)),
         ("", new TokenFamilyEvent.AccessTokenExpired(1, At)),
@@ -186,5 +214,9 @@ internal static class Examples
         ("", new CatalogueEvent.ScopeDeclared(new("payments", "Make payments", "do", "Moves money", "At most 100 a day."), At)),
         ("bare", new CatalogueEvent.ScopeDeclared(new("balances", "See your account balances", "see", null, null), At)),
         ("", new CatalogueEvent.ResourceDeclared(new("https://bank.example", "Demo Bank", ["balances", "payments"], "jwt"), At)),
+        ("opaque", new CatalogueEvent.ResourceDeclared(new("https://vault.example", "Demo Vault", ["vault"], TokenFormat.Opaque), At)),
+        ("signed", new CatalogueEvent.ResourceDeclared(new("https://bank.example", "Demo Bank", ["balances"], TokenFormat.Jwt, SigningAlgorithm.PS256), At)),
+        ("", new CatalogueEvent.IssuerDeclared(new("https://elsewhere.example", """{"keys":[{"kty":"EC","crv":"P-256","x":"eA","y":"eQ"}]}""", null, ["ES256"], ["tally"], ["balances"], "preferred_username", [new("bGluaw", Sam)]), At)),
+        ("bare", new CatalogueEvent.IssuerDeclared(new("https://elsewhere.example", null, "https://elsewhere.example/jwks", ["ES256", "PS256"], [], [], null, []), At)),
     ];
 }

@@ -43,6 +43,38 @@ public sealed class CurrentTokensTests
         Assert.Equal((null, null, null), (row.Subject, row.Grant, row.Session));
     }
 
+    [Fact, Trait("Rule", "TK-10")]
+    public void An_exchanged_token_is_shown_with_all_who_act_the_present_one_first()
+    {
+        var acting = Facts with { Client = new("service"), Act = new Actor("service", new("service"), new Actor("sub_1", new("broker"))) };
+        var row = Assert.Single(Rows(new EventLog().Add(Family, First with { Facts = acting }, new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [new(OtherFamily, 1, new("tally"))], null, Noon))));
+        Assert.Equal(FirstRow with { Client = "service", Actors = "service sub_1", Parents = $"{OtherFamily:N}.1", Root = OtherFamily, Position = 2 }, row);
+    }
+
+    [Fact, Trait("Rule", "TK-10"), Trait("Law", "L3")]
+    public void What_is_revoked_takes_along_what_came_of_it_and_nothing_else()
+    {
+        var (child, grandchild, sibling) = (new Guid("01900000-0000-7000-8000-0000000000f3"), new Guid("01900000-0000-7000-8000-0000000000f4"), new Guid("01900000-0000-7000-8000-0000000000f5"));
+        var acting = Facts with { Client = new("service"), Act = new Actor("service", new("service")) };
+        TokenReference Of(Guid family, int number = 1) => new(family, number, new("tally"));
+        var log = new EventLog().Add(Family, First, Refresh)
+            .Add(child, First with { Facts = acting }, new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [Of(Family)], null, Noon))
+            .Add(grandchild, First with { Facts = acting }, new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [Of(child), Of(Family)], null, Noon))
+            .Add(sibling, First with { Facts = acting }, new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [Of(Family, 2)], null, Noon));
+        foreach (var (stream, ending, ended) in (List<(Guid, TokenFamilyEvent, Guid[])>)
+        [
+            (Family, new TokenFamilyEvent.Revoked(EndedBy.Client, "over", Noon), [Family, child, grandchild, sibling]),
+            (Family, new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "over", Noon), [Family, child, grandchild]),
+            (child, new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "over", Noon), [child, grandchild]),
+            (grandchild, new TokenFamilyEvent.AccessTokenRevoked(1, EndedBy.Client, "over", Noon), [grandchild]),
+        ])
+        {
+            var last = EventLog.Event(stream, ending, 99, version: 9);
+            foreach (var rows in (List<CurrentToken>[])[InPages([[.. log.Events, last]]), InPages([log.Events, [last]]), InPages([.. log.Events.Select(e => (IReadOnlyList<IEvent>)[e]), [last]])])
+                Assert.Equal(ended.ToHashSet(), rows.Where(row => row is { Number: > 0, State: CurrentToken.Revoked, EndedWhy: "over" }).Select(row => row.Family).ToHashSet());
+        }
+    }
+
     [Fact]
     public void A_refresh_token_has_one_row_which_it_keeps_while_it_rotates()
     {
@@ -98,8 +130,9 @@ public sealed class CurrentTokensTests
     }
 
     [Fact]
-    public void An_id_token_and_a_replay_alone_change_no_row() =>
-        Assert.Equal([RefreshRow, FirstRow], Rows(Issued.Add(Family, new TokenFamilyEvent.IdTokenIssued(Noon, Noon.AddMinutes(10)), new TokenFamilyEvent.RefreshTokenReplayed(1, Noon))));
+    public void An_id_token_a_replay_and_what_a_token_was_given_for_alone_change_no_row() =>
+        Assert.Equal([RefreshRow, FirstRow], Rows(Issued.Add(Family, new TokenFamilyEvent.IdTokenIssued(Noon, Noon.AddMinutes(10)), new TokenFamilyEvent.RefreshTokenReplayed(1, Noon),
+            new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [], null, Noon), new TokenFamilyEvent.AssertionAccepted("https://elsewhere.example", "aGFzaA", Noon))));
 
     [Fact]
     public void Only_rows_that_changed_are_written()
@@ -116,7 +149,9 @@ public sealed class CurrentTokensTests
             EventLog.Event(Family, new TokenFamilyEvent.AccessTokensExpired([1, 2], Noon), 9, version: 7),
             EventLog.Event(Family, new TokenFamilyEvent.AccessTokenRevoked(3, EndedBy.Client, "not needed", Noon), 10, version: 8),
             EventLog.Event(Family, new TokenFamilyEvent.AccessTokenExpired(3, Noon), 11, version: 9)];
-        Assert.True(CurrentTokenRows.Touched(page).IsEmpty);
+        var touched = CurrentTokenRows.Touched(page);
+        Assert.Equal(([], [], []), (touched.Renewed, touched.Whole, touched.EndedGrants));
+        Assert.Equal([Family], touched.Revoked); // only what came of it could have to be seen
         var (rows, ends) = CurrentTokenRows.Apply([], page);
         Assert.Empty(rows);
         Assert.Equal([new(Family, 1, CurrentToken.Expired, Noon, null, null, 9), new(Family, 2, CurrentToken.Expired, Noon, null, null, 9),
@@ -128,10 +163,11 @@ public sealed class CurrentTokensTests
     {
         TokenFamilyEvent renewed = new TokenFamilyEvent.RefreshTokenRotated(2, Facts, 1, Noon, Noon, Noon);
         var touched = CurrentTokenRows.Touched([.. Issued.Add(OtherGrant, new GrantEvent.Narrowed(Guid.Empty, ["balances"], Noon)).Add(Grant, new GrantEvent.Expired(Noon)).Events,
-            EventLog.Event(OtherFamily, renewed, 9, version: 5), EventLog.Event(Family, renewed, 10, version: 3), EventLog.Event(ThirdFamily, (TokenFamilyEvent)new TokenFamilyEvent.Revoked(EndedBy.Client, "", Noon), 11, version: 9)]);
+            EventLog.Event(OtherFamily, renewed, 9, version: 5), EventLog.Event(Family, renewed, 10, version: 3), EventLog.Event(ThirdFamily, new TokenFamilyEvent.Revoked(EndedBy.Client, "", Noon), 11, version: 9)]);
         Assert.Equal([OtherFamily], touched.Renewed); // the other one begins in the page: it has no row yet
-        Assert.Equal([ThirdFamily], touched.Ended);
+        Assert.Equal([ThirdFamily], touched.Whole);
         Assert.Equal([Grant], touched.EndedGrants);
+        Assert.Equal([ThirdFamily], touched.Revoked);
     }
 
     [Fact]
@@ -176,6 +212,15 @@ public sealed class CurrentTokensTests
             }
         }, times: 60);
 
+    [Fact, Trait("Law", "L9"), Trait("Rule", "TK-10")]
+    public void A_token_is_live_in_the_view_as_long_as_the_streams_say_so_of_it_and_of_all_that_it_came_of() =>
+        Histories.Cut.Always(cut =>
+        {
+            var history = Histories.After(cut.Steps);
+            foreach (var row in InPages(Histories.Pages(history.Events, cut.PageSizes)).Where(row => row.Number > 0))
+                Assert.Equal(history.Stands(row.Family, row.Number), row.IsLive);
+        }, times: 300);
+
     [Fact, Trait("Law", "L5")]
     public void The_events_that_arent_loaded_would_change_nothing() =>
         Histories.Cut.Always(cut =>
@@ -192,8 +237,9 @@ public sealed class CurrentTokensTests
         foreach (var page in pages.Select(page => page.Where(e => only.Contains(e.Data.GetType())).ToList()))
         {
             var touched = CurrentTokenRows.Touched(page);
-            var before = table.Values.Where(row => row.IsLive && ((row.Number == 0 && touched.Renewed.Contains(row.Family)) || touched.Ended.Contains(row.Family)
-                || (row.Grant is { } grant && touched.EndedGrants.Contains(grant)))).ToList();
+            var roots = table.Values.Where(row => touched.Revoked.Contains(row.Family)).Select(row => row.Root ?? row.Family).ToHashSet();
+            var before = table.Values.Where(row => row.IsLive && ((row.Number == 0 && touched.Renewed.Contains(row.Family)) || touched.Whole.Contains(row.Family)
+                || (row.Grant is { } grant && touched.EndedGrants.Contains(grant)) || (row.Root is { } root && roots.Contains(root)))).ToList();
             var (rows, ends) = CurrentTokenRows.Apply(before, page);
             foreach (var row in rows) table[(row.Family, row.Number)] = row;
             foreach (var end in ends)

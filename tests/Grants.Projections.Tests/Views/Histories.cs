@@ -38,6 +38,16 @@ internal sealed class Histories
         GrantLifetime = TimeSpan.FromMinutes(90),
     }, [], ClientStatus.Active, Noon))];
 
+    /// <summary>A service that exchanges everybody's tokens, its own too.</summary>
+    private static readonly Client Service = new(Id(0xC2), new ClientId("service"), new ClientMetadata
+    {
+        ClientName = "Service",
+        GrantTypes = [GrantType.TokenExchange],
+        Resources = ["https://bank.example"],
+        TokenExchange = [new(["tally", "acorn", "service"], ["https://bank.example"], ["balances"], Impersonation: true)],
+        AccessTokenLifetime = TimeSpan.FromMinutes(4),
+    }, [], ClientStatus.Active, Noon);
+
     private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
 
     private readonly EventLog _log = new();
@@ -51,7 +61,7 @@ internal sealed class Histories
     public sealed record Step(int What, int Who, int Minutes);
 
     public static Gen<Step[]> Steps { get; } =
-        Gen.Select(Gen.Int[0, 11], Gen.Int[0, 3], Gen.Int[0, 12]).Select((what, who, minutes) => new Step(what, who, minutes)).Array[1, 40];
+        Gen.Select(Gen.Int[0, 13], Gen.Int[0, 3], Gen.Int[0, 12]).Select((what, who, minutes) => new Step(what, who, minutes)).Array[1, 40];
 
     /// <summary>A history and the places where it is cut into pages.</summary>
     public static Gen<(Step[] Steps, int[] PageSizes)> Cut { get; } = Gen.Select(Steps, Gen.Int[1, 9].Array[1, 6]);
@@ -109,6 +119,7 @@ internal sealed class Histories
                 Append([new(family.Id, new TokenFamilyEvent.AccessTokenRevoked(Enumerable.Range(1, family.AccessTokens).First(family.Stands), EndedBy.Client, "revoked by its client", _now))]);
                 break;
             case 10 when family is { Revoked: false }: Append([new(family.Id, new TokenFamilyEvent.Revoked(EndedBy.Client, "revoked by its client", _now))]); break;
+            case 12 or 13: Exchange(step); break;
             case 11: foreach (var stream in Streams.ToList()) Append(Expiries(stream, _now).ToList().Select(e => new StreamEvent(stream, e))); break;
         }
     }
@@ -138,6 +149,20 @@ internal sealed class Histories
 
     private void Refresh(TokenFamily family, Client client, int generation) =>
         Append(RefreshTokens.Decide(family, _grants.GetValueOrDefault(family.Facts.Grant ?? Guid.Empty), new(client, generation, null, Catalogue, Issuer), _now));
+
+    /// <summary>Shows the newest token, or an older one.</summary>
+    private void Exchange(Step step)
+    {
+        var shown = _log.Events.Reverse().Where(e => e.Data is TokenFamilyEvent.AccessTokenIssued).ElementAtOrDefault(step.Who);
+        if (shown?.Data is not TokenFamilyEvent.AccessTokenIssued issued || _families[shown.StreamId] is not { Facts.Grant: { } grant } family) return;
+        var subject = new ShownToken(TokenTypeUri.AccessToken, family.Facts, issued.Scopes, issued.Audience, issued.ExpiresAt, null, null,
+            [new(family.Id, issued.Number, family.Facts.Client), .. family.Parents], Stands(family.Id, issued.Number));
+        Append(ExchangeToken.Decide(new(Service, subject, _grants[grant], null, null, [], NewId(), Catalogue, Issuer), _now));
+    }
+
+    /// <summary>Whether nobody has ended it, its grant or what it came of, as far as that is recorded.</summary>
+    public bool Stands(Guid family, int number) => _families[family] is var found && found.Stands(number) && !(found.Facts.Grant is { } grant && _grants[grant].Ended)
+        && found.Parents.All(parent => _families[parent.Family].Stands(parent.Number));
 
     private void Append<T>(Decision<T> decision) => Append(decision.Events);
 
