@@ -34,10 +34,17 @@ public sealed class RequestReader(RequestObjects objects, Lookups lookups, Token
         var read = AuthorizeRequest.Parse(parameters, client, await lookups.CatalogueAsync(cancellation), mustPush && !pushed ? MustBePushed : mustSign && !signed ? MustBeSigned : null);
         if (read is not AuthorizeRequest.Valid { IdTokenHint: { } hint } valid) return read;
         var request = valid.Request;
-        return await signer.ReadIdTokenHintAsync(hint, cancellation) is { } known
+        return await signer.ReadIdTokenHintAsync(hint, cancellation) is { } known && await MayHintAsync(known, valid.Client, cancellation)
             ? valid with { Request = request with { HintedSubject = known.Subject } }
-            : new AuthorizeRequest.RedirectError(valid.Client, request.RedirectUri, request.ResponseMode, valid.Private.State, request.Prompts(PromptValue.None), new OAuthError(ErrorCode.InvalidRequest, "id_token_hint is not an id_token of this server."));
+            : new AuthorizeRequest.RedirectError(valid.Client, request.RedirectUri, request.ResponseMode, valid.Private.State, request.Prompts(PromptValue.None), new OAuthError(ErrorCode.InvalidRequest, "id_token_hint is not an id_token of this server that the client may use."));
     }
+
+    /// <summary>
+    /// Whether it knows this person by the same <c>sub</c> as the client that the hint was made for. Else the answer to
+    /// <c>prompt=none</c> would tell two clients of different sectors that they speak of one person.
+    /// </summary>
+    private async Task<bool> MayHintAsync(IdTokenHint hint, Client client, CancellationToken cancellation) => hint.Client == client.ClientId
+        || (await lookups.ClientAsync(hint.Client, cancellation))?.Metadata.PairwiseSector == client.Metadata.PairwiseSector;
 
     /// <summary>The request as an event keeps it, with what is private sealed.</summary>
     public async Task<AuthorizationRequest> SealAsync(AuthorizeRequest.Valid valid, CancellationToken cancellation) =>

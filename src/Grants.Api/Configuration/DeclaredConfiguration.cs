@@ -90,6 +90,8 @@ public sealed record DeclaredClient
     public JsonObject? Jwks { get; init; }
     public string? JwksUri { get; init; }
     public string? GrantsAssertionAudience { get; init; }
+    public string? SubjectType { get; init; }
+    public string? SectorIdentifierUri { get; init; }
 
     public ClientMetadata ToMetadata()
     {
@@ -137,6 +139,8 @@ public sealed record DeclaredClient
             Jwks = Jwks?.ToJsonString(),
             JwksUri = JwksUri,
             AssertionAudience = GrantsAssertionAudience == AssertionAudience.Issuer ? null : GrantsAssertionAudience,
+            SubjectType = SubjectType == SubjectIdentifierType.Public ? null : SubjectType,
+            SectorIdentifierUri = SectorIdentifierUri,
         };
     }
 

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Grants.Api.Http;
 using Grants.Domain.Claims;
 using Grants.Domain.Clients;
 using Grants.Domain.Protocol;
@@ -14,7 +15,7 @@ namespace Grants.Api.Signing;
 public sealed record SignedTokens(string AccessToken, string TokenType, int ExpiresInSeconds, string Scope, string? IdToken);
 
 /// <summary>Turns what was decided and committed into signed tokens, and reads back tokens of our own.</summary>
-public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider clock)
+public sealed class TokenSigner(KeyRing ring, PairwiseNames names, Lookups lookups, Settings settings, TimeProvider clock)
 {
     /// <summary>RFC 9068 §2.1.</summary>
     private const string AccessTokenType = "at+jwt";
@@ -28,9 +29,11 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, CancellationToken cancellation)
     {
         var accessKey = await ring.ActiveAsync(SigningAlgorithm.ES256, cancellation);
+        var accessClaims = TokenClaims.OfAccessToken(tokens, settings.Issuer);
+        await NameAsync(accessClaims, tokens.Facts, client, cancellation);
         var accessToken = Handler.CreateToken(new SecurityTokenDescriptor
         {
-            Claims = TokenClaims.OfAccessToken(tokens, settings.Issuer),
+            Claims = accessClaims,
             TokenType = AccessTokenType,
             SigningCredentials = accessKey.Credentials,
         });
@@ -40,6 +43,7 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
         {
             var idKey = await ring.ActiveAsync(client.Metadata.IdTokenSignedResponseAlg, cancellation);
             var claims = TokenClaims.OfIdToken(tokens, settings.Issuer, nonce);
+            await NameAsync(claims, tokens.Facts, client, cancellation);
             // OpenID Connect Core §3.1.3.6: the left half of the hash that the id_token's own algorithm uses, here SHA-256.
             claims["at_hash"] = Base64UrlEncoder.Encode(SHA256.HashData(Encoding.ASCII.GetBytes(accessToken)).AsSpan(0, 16).ToArray());
             idToken = Handler.CreateToken(new SecurityTokenDescriptor { Claims = claims, SigningCredentials = idKey.Credentials });
@@ -47,6 +51,14 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
 
         var issued = tokens.AccessToken;
         return new SignedTokens(accessToken, tokens.TokenType, (int)(issued.ExpiresAt - issued.At).TotalSeconds, issued.Scopes.ToString(), idToken);
+    }
+
+    /// <summary>Puts in by what names a pairwise client knows person and session. A public one's claims stay as they are.</summary>
+    private async Task NameAsync(Dictionary<string, object> claims, FamilyFacts facts, Client client, CancellationToken cancellation)
+    {
+        if (client.Metadata.PairwiseSector is null || facts.Subject is not { } person) return;
+        claims["sub"] = await names.SubOfAsync(person, client, cancellation);
+        if (claims.ContainsKey("sid")) claims["sid"] = await names.SidOfAsync(facts.Session!.Value, client, cancellation);
     }
 
     /// <summary>An authorization response in a JWT: JARM §2.1. Signed only, not encrypted.</summary>
@@ -70,9 +82,13 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
     public async Task<IdTokenHint?> ReadIdTokenHintAsync(string token, CancellationToken cancellation)
     {
         var result = await ValidateAsync(token, "JWT", audience: null, lifetime: false, cancellation);
-        if (result is null || !SubjectId.TryParse(result.Subject, out var subject) || result.Audiences.FirstOrDefault() is not { } audience) return null;
+        if (result?.Audiences.FirstOrDefault() is not { } audience) return null;
+        var client = new ClientId(audience);
         var session = result.TryGetPayloadValue<string>("sid", out var sid) && Guid.TryParseExact(sid, "N", out var id) ? id : (Guid?)null;
-        return new IdTokenHint(subject, new ClientId(audience), session);
+        if (SubjectId.TryParse(result.Subject, out var subject)) return new IdTokenHint(subject, client, session);
+        return PairwiseNames.IsPairwise(result.Subject) && await lookups.ClientAsync(client, cancellation) is { } known && await names.PersonOfAsync(result.Subject, known, cancellation) is { } person
+            ? new IdTokenHint(person, client, session is { } named ? await names.SessionOfAsync(named, known, cancellation) : null)
+            : null;
     }
 
     private async Task<ReadAccessToken?> ReadAccessTokenAsync(string token, string? audience, CancellationToken cancellation)
@@ -88,9 +104,15 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
             jkt = key;
         }
 
-        return new ReadAccessToken(id, new ClientId(jwt.GetPayloadValue<string>("client_id")), SubjectId.TryParse(jwt.Subject, out var subject) ? subject : null, scopes,
+        var client = new ClientId(jwt.GetPayloadValue<string>("client_id"));
+        SubjectId? person = SubjectId.TryParse(jwt.Subject, out var subject) ? subject : null;
+        // What its client's sector can't turn back any more names nobody: refused wherever the person counts, and still to be revoked.
+        if (PairwiseNames.IsPairwise(jwt.Subject))
+            person = (await lookups.ClientAsync(client, cancellation) is { } known ? await names.PersonOfAsync(jwt.Subject, known, cancellation) : null) ?? new SubjectId(Guid.Empty);
+        return new ReadAccessToken(id, client, person, scopes,
             [.. jwt.Audiences], jwt.GetPayloadValue<long>("iat"), jwt.GetPayloadValue<long>("exp"),
-            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt);
+            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt)
+        { Sub = jwt.Subject };
     }
 
     private async Task<JsonWebToken?> ValidateAsync(string token, string type, string? audience, bool lifetime, CancellationToken cancellation)
@@ -120,7 +142,11 @@ public sealed class TokenSigner(KeyRing ring, Settings settings, TimeProvider cl
 /// <param name="Subject">Null when the client acts for itself; <c>sub</c> is the client then.</param>
 /// <param name="AuthTime">When the person signed in; null where none did, as is <paramref name="Acr"/>.</param>
 /// <param name="Jkt">The key without which it counts for nothing; null for a bearer token.</param>
-public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime, JwkThumbprint? Jkt);
+public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime, JwkThumbprint? Jkt)
+{
+    /// <summary>The <c>sub</c> itself, by which its client knows the person. For answers; <see cref="Subject"/> is who it is.</summary>
+    public required string Sub { get; init; }
+}
 
 /// <summary>What a genuine id_token of ours says about its person, client and session.</summary>
 public sealed record IdTokenHint(SubjectId Subject, ClientId Client, Guid? Session);

@@ -60,7 +60,7 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
 
         var claims = await personal.OpenAsync(person.Claims, http.RequestAborted) is { } json ? JsonNode.Parse(json)!.AsObject() : [];
         OAuthErrorResult.NoStore(http.Response);
-        return Results.Json(TokenClaims.OfUserInfo(subject, claims, scopes));
+        return Results.Json(TokenClaims.OfUserInfo(token.Sub, claims, scopes));
     }
 
     private static OAuthErrorResult InvalidToken(string scheme) => Refuse(scheme, StatusCodes.Status401Unauthorized, ErrorCode.InvalidToken, "The access token is invalid, has expired or was removed.");

@@ -58,9 +58,10 @@ public static class TokenClaims
     }
 
     /// <summary>What userinfo tells, OpenID Connect Core §5.3 and §5.4: always <c>sub</c>, and of the rest what the scopes cover.</summary>
-    public static JsonObject OfUserInfo(SubjectId subject, JsonObject known, ScopeSet scopes)
+    /// <param name="sub">That of the access token, which is that of the id_token.</param>
+    public static JsonObject OfUserInfo(string sub, JsonObject known, ScopeSet scopes)
     {
-        var answer = new JsonObject { ["sub"] = subject.ToString() };
+        var answer = new JsonObject { ["sub"] = sub };
         foreach (var scope in StandardClaims.ByScope.Keys.Where(scopes.Contains))
         {
             foreach (var claim in StandardClaims.ByScope[scope])
