@@ -82,6 +82,7 @@ public static class Composition
         .AddSingleton<Changes>()
         .AddSingleton<EventLog>()
         .AddSingleton<KeyRing>()
+        .AddSingleton<PairwiseNames>()
         .AddSingleton<TokenSigner>()
         .AddSingleton<Lookups>()
         .AddSingleton<UsedIds>()
@@ -120,6 +121,7 @@ public static class Composition
         .AddSingleton<SigningOut>()
         .AddSingleton<AccessViews>()
         .AddSingleton<ConnectedApps>()
+        .AddSingleton<SectorDocuments>()
         .AddSingleton<ConfigurationApplier>()
         .AddSingleton<ExpiryRecorder>()
         .AddSingleton<SignInFailures>();

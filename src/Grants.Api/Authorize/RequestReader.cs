@@ -9,7 +9,7 @@ using Grants.Domain.Protocol;
 namespace Grants.Api.Authorize;
 
 /// <summary>Reads an authorization request, whether a browser brings it or its client pushes it: the same parser, the same faults.</summary>
-public sealed class RequestReader(RequestObjects objects, Lookups lookups, TokenSigner signer, PersonalData personal, Settings settings)
+public sealed class RequestReader(RequestObjects objects, Lookups lookups, TokenSigner signer, PairwiseNames names, PersonalData personal, Settings settings)
 {
     private static readonly OAuthError MustBePushed = new(ErrorCode.InvalidRequest, "The request must be pushed first (RFC 9126).");
     private static readonly OAuthError MustBeSigned = new(ErrorCode.InvalidRequest, "The request must be a signed request object (RFC 9101).");
@@ -40,19 +40,28 @@ public sealed class RequestReader(RequestObjects objects, Lookups lookups, Token
         SubjectId? hinted = null;
         if (valid.IdTokenHint is { } hint)
         {
-            if (await signer.ReadIdTokenHintAsync(hint, cancellation) is not { } known) return Error(ErrorCode.InvalidRequest, "id_token_hint is not an id_token of this server.");
+            if (await signer.ReadIdTokenHintAsync(hint, cancellation) is not { } known || !await MayHintAsync(known, valid.Client, cancellation))
+                return Error(ErrorCode.InvalidRequest, "id_token_hint is not an id_token of this server that the client may use.");
             hinted = known.Subject;
         }
 
         if (valid.Subject is { } wanted)
         {
             // A sub that nobody has, or another one than the hint's: no sign-in could ever answer.
-            if (!SubjectId.TryParse(wanted, out var subject) || (hinted is { } other && other != subject)) return Error(ErrorCode.LoginRequired, "The person that claims asks for can't be signed in.");
+            if (await names.PersonOfAsync(wanted, valid.Client, cancellation) is not { } subject || (hinted is { } other && other != subject))
+                return Error(ErrorCode.LoginRequired, "The person that claims asks for can't be signed in.");
             hinted = subject;
         }
 
         return valid with { Request = request with { HintedSubject = hinted } };
     }
+
+    /// <summary>
+    /// Whether it knows this person by the same <c>sub</c> as the client that the hint was made for. Else the answer to
+    /// <c>prompt=none</c> would tell two clients of different sectors that they speak of one person.
+    /// </summary>
+    private async Task<bool> MayHintAsync(IdTokenHint hint, Client client, CancellationToken cancellation) => hint.Client == client.ClientId
+        || (await lookups.ClientAsync(hint.Client, cancellation))?.Metadata.PairwiseSector == client.Metadata.PairwiseSector;
 
     /// <summary>The request as an event keeps it, with what is private sealed.</summary>
     public async Task<AuthorizationRequest> SealAsync(AuthorizeRequest.Valid valid, CancellationToken cancellation) =>

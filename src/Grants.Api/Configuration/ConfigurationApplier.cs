@@ -16,7 +16,7 @@ using Microsoft.AspNetCore.Identity;
 namespace Grants.Api.Configuration;
 
 /// <summary>Brings the log to what the declared configuration says, appending only the differences. Applying twice changes nothing.</summary>
-public sealed class ConfigurationApplier(EventLog log, PersonalData personal, ClientSecrets secrets, Lookups lookups, Settings settings, TimeProvider clock)
+public sealed class ConfigurationApplier(EventLog log, PersonalData personal, ClientSecrets secrets, SectorDocuments sectors, Lookups lookups, Settings settings, TimeProvider clock)
 {
     private static readonly PasswordHasher<Person> Hasher = new();
 
@@ -115,11 +115,19 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
         var keyId = fresh.ToString("N")[..12];
         var (stream, known) = (fresh, (Client?)null);
         SecretHash? hash = null;
+        var listed = metadata.SectorIdentifierUri is null;
         var decision = await log.Commit(cause, async (query, ct) =>
             {
                 known = await query.Query<Client>().FirstOrDefaultAsync(client => client.ClientId == id, ct);
                 stream = known?.Id ?? fresh;
                 hash = null;
+                listed = listed || WasListed(known?.Metadata, metadata);
+                if (!listed && DeclareClient.WhyNot(id, metadata) is null)
+                {
+                    if (await sectors.WhyNotAsync(id, metadata, ct) is { } why) throw new SettingsException($"Client {id}: {why.Description}");
+                    listed = true;
+                }
+
                 if (await SecretOfAsync(declared, metadata, known, ct) is { } secret)
                 {
                     hash = (known?.Secrets ?? []).FirstOrDefault(one => one.IsOf(secret)) ?? SecretHash.Of(keyId, secret);
@@ -141,6 +149,13 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
 
         return ((Accepted<bool>)decision).Value;
     }
+
+    /// <summary>
+    /// Whether the sector's document was read for all of this before. It is read when a client is registered or changed, not at each
+    /// start: a server must come up though somebody else's site is down.
+    /// </summary>
+    private static bool WasListed(ClientMetadata? known, ClientMetadata now) =>
+        known?.SectorIdentifierUri == now.SectorIdentifierUri && now.RedirectUris.All(uri => known?.RedirectUris.Contains(uri) == true);
 
     /// <summary>The secret that the client shall have: the declared one, or a random one where there is none yet. Null leaves what there is.</summary>
     private async Task<Secret?> SecretOfAsync(DeclaredClient declared, ClientMetadata metadata, Client? known, CancellationToken cancellation)

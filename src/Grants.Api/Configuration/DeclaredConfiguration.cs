@@ -123,6 +123,8 @@ public sealed record DeclaredClient
     public string? GrantsAssertionAudience { get; init; }
     public IReadOnlyList<DeclaredExchange> GrantsTokenExchange { get; init; } = [];
     public string? GrantsMayAct { get; init; }
+    public string? SubjectType { get; init; }
+    public string? SectorIdentifierUri { get; init; }
 
     public ClientMetadata ToMetadata()
     {
@@ -174,6 +176,8 @@ public sealed record DeclaredClient
             TokenExchange = GrantsTokenExchange.Count > 0 ? new(GrantsTokenExchange.Select(ExchangeRule)) : null,
             MayAct = GrantsMayAct,
             AssertionAudience = GrantsAssertionAudience == AssertionAudience.Issuer ? null : GrantsAssertionAudience,
+            SubjectType = SubjectType == SubjectIdentifierType.Public ? null : SubjectType,
+            SectorIdentifierUri = SectorIdentifierUri,
         };
     }
 

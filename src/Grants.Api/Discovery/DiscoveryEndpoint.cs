@@ -97,7 +97,7 @@ public sealed class PublicDocuments(Settings settings)
             ["code_challenge_methods_supported"] = List([CodeChallenge.Method]),
             ["dpop_signing_alg_values_supported"] = List(DpopProof.Algorithms),
             ["prompt_values_supported"] = List(PromptValue.Supported),
-            ["subject_types_supported"] = List(["public"]),
+            ["subject_types_supported"] = List(SubjectIdentifierType.Supported),
             ["id_token_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
             ["authorization_signing_alg_values_supported"] = List(SigningAlgorithm.Supported),
             ["acr_values_supported"] = List(Authentication.AcrValues),

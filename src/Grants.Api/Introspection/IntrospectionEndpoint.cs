@@ -46,7 +46,7 @@ public static class IntrospectionEndpoint
 /// Says what still stands of a token, and only to whom it concerns: an access token to the client that has it and to those that act
 /// for a resource of its audience, a refresh token to its client alone (RFC 7662 §4).
 /// </summary>
-public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handles, EventLog log, Lookups lookups, Lineage lineage, Settings settings, TimeProvider clock)
+public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handles, EventLog log, Lookups lookups, Lineage lineage, PairwiseNames names, Settings settings, TimeProvider clock)
 {
     /// <summary>Null for inactive, whatever the reason. What isn't a token of ours, or is none of the caller's business, costs no query.</summary>
     internal async Task<IntrospectionResponse.Body?> AnswerAsync(Client caller, string token, CancellationToken cancellation) =>
@@ -65,8 +65,9 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
         var streams = await log.Read([.. named.OfType<Guid>()], cancellation, token.Id);
         if (streams.Family(token.Id.Family) is not { } family || !family.Stands(token.Id.Number) || !await lineage.StandsAsync(family, cancellation) || streams.Client(caller.Id) is not { IsActive: true } current || !MaySee(current, token)
             || Standing(streams, client.Id, token.Id.Grant, token.Subject?.Value, token.Scopes, new(token.Audience.Where(to => to != settings.Issuer))) is not { } scopes) return null;
-        return new IntrospectionResponse.Body(true, TextOf(scopes), token.Client.Value, TokenType.Of(token.Jkt), token.ExpiresAt, token.IssuedAt, token.Subject?.ToString() ?? token.Client.Value, token.Audience,
-            settings.Issuer, token.Id.ToString(), token.Acr, token.AuthTime, token.Jkt is { } jkt ? new IntrospectionResponse.Confirmation(jkt.Value) : null, IntrospectionResponse.Acting.Of(family.Facts.Act));
+        return new IntrospectionResponse.Body(true, TextOf(scopes), token.Client.Value, TokenType.Of(token.Jkt), token.ExpiresAt, token.IssuedAt, token.Sub, token.Audience,
+            settings.Issuer, token.Id.ToString(), token.Acr, token.AuthTime, token.Jkt is { } jkt ? new IntrospectionResponse.Confirmation(jkt.Value) : null,
+            IntrospectionResponse.Acting.Of(await names.ActorOfAsync(family.Facts.Act, client, cancellation)));
     }
 
     /// <summary>
@@ -81,7 +82,7 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
             || refresh.Generation != token.Generation || !refresh.IsLive(clock.GetUtcNow())
             || Standing(streams, caller.Id, token.Grant, person.Value, family.Facts.Scopes, family.Facts.Resources) is not { } scopes) return null;
         var expiresAt = refresh.IdleExpiresAt < refresh.ExpiresAt ? refresh.IdleExpiresAt : refresh.ExpiresAt;
-        return new IntrospectionResponse.Body(true, TextOf(scopes), caller.ClientId.Value, null, expiresAt.ToUnixTimeSeconds(), refresh.IssuedAt.ToUnixTimeSeconds(), person.ToString(),
+        return new IntrospectionResponse.Body(true, TextOf(scopes), caller.ClientId.Value, null, expiresAt.ToUnixTimeSeconds(), refresh.IssuedAt.ToUnixTimeSeconds(), await names.SubOfAsync(person, caller, cancellation),
             null, settings.Issuer, null, null, null, null, null);
     }
 

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
 using Grants.Domain.Catalogues;
@@ -19,7 +20,7 @@ namespace Grants.Api.Signing;
 public sealed record SignedTokens(string AccessToken, string TokenType, int ExpiresInSeconds, string Scope, string? IdToken);
 
 /// <summary>Turns what was decided and committed into signed tokens, or into sealed handles where a resource wants opaque ones, and reads back tokens of our own.</summary>
-public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog log, Settings settings, TimeProvider clock)
+public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog log, PairwiseNames names, Lookups lookups, Settings settings, TimeProvider clock)
 {
     /// <summary>RFC 9068 §2.1.</summary>
     private const string AccessTokenType = "at+jwt";
@@ -39,12 +40,7 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
     {
         var accessToken = tokens.AccessToken.Form == TokenFormat.Opaque
             ? handles.Seal(new AccessHandle(tokens.Jti, version))
-            : Handler.CreateToken(new SecurityTokenDescriptor
-            {
-                Claims = TokenClaims.OfAccessToken(tokens, settings.Issuer, client.Metadata.MayAct),
-                TokenType = AccessTokenType,
-                SigningCredentials = (await ring.ActiveAsync(tokens.AccessToken.Form ?? SigningAlgorithm.OfAccessTokens, cancellation)).Credentials,
-            });
+            : await SignAccessTokenAsync(tokens, client, cancellation);
 
         string? idToken = null;
         if (tokens.IdToken is not null)
@@ -52,6 +48,7 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
             var idKey = await ring.ActiveAsync(client.Metadata.IdTokenSignedResponseAlg, cancellation);
             var claims = TokenClaims.OfIdToken(tokens, settings.Issuer, nonce);
             foreach (var (name, value) in asked ?? []) claims.TryAdd(name, JsonSerializer.SerializeToElement(value));
+            await NameAsync(claims, tokens.Facts, client, cancellation);
             // OpenID Connect Core §3.1.3.6: the left half of the hash that the id_token's own algorithm uses, here SHA-256.
             claims["at_hash"] = Base64UrlEncoder.Encode(SHA256.HashData(Encoding.ASCII.GetBytes(accessToken)).AsSpan(0, 16).ToArray());
             idToken = Handler.CreateToken(new SecurityTokenDescriptor { Claims = claims, SigningCredentials = idKey.Credentials });
@@ -59,6 +56,27 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
 
         var issued = tokens.AccessToken;
         return new SignedTokens(accessToken, tokens.TokenType, (int)(issued.ExpiresAt - issued.At).TotalSeconds, issued.Scopes.ToString(), idToken);
+    }
+
+    /// <summary>Puts in by what names a pairwise client knows person and session. A public one's claims stay as they are.</summary>
+    private async Task NameAsync(Dictionary<string, object> claims, FamilyFacts facts, Client client, CancellationToken cancellation)
+    {
+        if (client.Metadata.PairwiseSector is null || facts.Subject is not { } person) return;
+        claims["sub"] = await names.SubOfAsync(person, client, cancellation);
+        if (claims.ContainsKey("sid")) claims["sid"] = await names.SidOfAsync(facts.Session!.Value, client, cancellation);
+    }
+
+    private async Task<string> SignAccessTokenAsync(IssuedTokens tokens, Client client, CancellationToken cancellation)
+    {
+        var named = tokens.Facts.Act is { } act ? tokens with { Facts = tokens.Facts with { Act = await names.ActorOfAsync(act, client, cancellation) } } : tokens;
+        var claims = TokenClaims.OfAccessToken(named, settings.Issuer, client.Metadata.MayAct);
+        await NameAsync(claims, tokens.Facts, client, cancellation);
+        return Handler.CreateToken(new SecurityTokenDescriptor
+        {
+            Claims = claims,
+            TokenType = AccessTokenType,
+            SigningCredentials = (await ring.ActiveAsync(tokens.AccessToken.Form ?? SigningAlgorithm.OfAccessTokens, cancellation)).Credentials,
+        });
     }
 
     /// <summary>An authorization response in a JWT: JARM §2.1. Signed only, not encrypted.</summary>
@@ -109,12 +127,19 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
     private async Task<IdTokenHint?> ReadIdTokenAsync(string token, bool lifetime, CancellationToken cancellation)
     {
         var result = await ValidateAsync(token, "JWT", audience: null, lifetime, cancellation);
-        if (result is null || !SubjectId.TryParse(result.Subject, out var subject) || result.Audiences.FirstOrDefault() is not { } audience) return null;
+        if (result?.Audiences.FirstOrDefault() is not { } audience) return null;
+        var client = new ClientId(audience);
         var session = result.TryGetPayloadValue<string>("sid", out var sid) && Guid.TryParseExact(sid, "N", out var id) ? id : (Guid?)null;
+        if (!SubjectId.TryParse(result.Subject, out var subject))
+        {
+            if (!PairwiseNames.IsPairwise(result.Subject) || await lookups.ClientAsync(client, cancellation) is not { } known || await names.PersonOfAsync(result.Subject, known, cancellation) is not { } person) return null;
+            (subject, session) = (person, session is { } named ? await names.SessionOfAsync(named, known, cancellation) : null);
+        }
+
         var authentication = result.TryGetPayloadValue<long>("auth_time", out var at) && result.TryGetPayloadValue<string>("acr", out var acr)
             ? new Authentication(DateTimeOffset.FromUnixTimeSeconds(at), acr, new(result.Claims.Where(claim => claim.Type == "amr").Select(claim => claim.Value)))
             : null;
-        return new IdTokenHint(subject, new ClientId(audience), session, DateTimeOffset.FromUnixTimeSeconds(result.GetPayloadValue<long>("exp")), authentication);
+        return new IdTokenHint(subject, client, session, DateTimeOffset.FromUnixTimeSeconds(result.GetPayloadValue<long>("exp")), authentication);
     }
 
     private async Task<ReadAccessToken?> ReadAccessTokenAsync(string token, string? audience, CancellationToken cancellation)
@@ -143,9 +168,15 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
             mayAct = name.GetString();
         }
 
-        return new ReadAccessToken(id, new ClientId(jwt.GetPayloadValue<string>("client_id")), SubjectId.TryParse(jwt.Subject, out var subject) ? subject : null, scopes,
+        var client = new ClientId(jwt.GetPayloadValue<string>("client_id"));
+        SubjectId? person = SubjectId.TryParse(jwt.Subject, out var subject) ? subject : null;
+        // What its client's sector can't turn back any more names nobody: refused wherever the person counts, and still to be revoked.
+        if (PairwiseNames.IsPairwise(jwt.Subject))
+            person = (await lookups.ClientAsync(client, cancellation) is { } known ? await names.PersonOfAsync(jwt.Subject, known, cancellation) : null) ?? new SubjectId(Guid.Empty);
+        return new ReadAccessToken(id, client, person, scopes,
             [.. jwt.Audiences], jwt.GetPayloadValue<long>("iat"), jwt.GetPayloadValue<long>("exp"),
-            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt, mayAct);
+            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt, mayAct)
+        { Sub = jwt.Subject };
     }
 
     /// <summary>What a JWT would say stands in the event of its issue. The family's part of it may be said by the rotation right before.</summary>
@@ -154,8 +185,12 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
         var events = await log.ReadAt(handle.Id.Family, handle.Version, cancellation);
         if (events is not [.., TokenFamilyEvent.AccessTokenIssued { Form: TokenFormat.Opaque } issued] || issued.Number != handle.Id.Number
             || (issued.Facts ?? (events[0] as TokenFamilyEvent.RefreshTokenRotated)?.Facts) is not { } facts || facts.Grant != handle.Id.Grant) return null;
+        var sub = facts.Subject is not { } person ? facts.Client.Value
+            : await lookups.ClientAsync(facts.Client, cancellation) is { } client ? await names.SubOfAsync(person, client, cancellation)
+            : person.ToString();
         return new ReadAccessToken(handle.Id, facts.Client, facts.Subject, issued.Scopes, issued.Audience, issued.At.ToUnixTimeSeconds(), issued.ExpiresAt.ToUnixTimeSeconds(),
-            facts.Authentication?.Acr, facts.Authentication?.At.ToUnixTimeSeconds(), issued.Jkt);
+            facts.Authentication?.Acr, facts.Authentication?.At.ToUnixTimeSeconds(), issued.Jkt)
+        { Sub = sub };
     }
 
     private async Task<JsonWebToken?> ValidateAsync(string token, string type, string? audience, bool lifetime, CancellationToken cancellation)
@@ -187,7 +222,11 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
 /// <param name="Jkt">The key without which it counts for nothing; null for a bearer token.</param>
 /// <param name="MayAct">The one party that may act with it (RFC 8693 §4.4); null when nothing is said.</param>
 public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime, JwkThumbprint? Jkt,
-    string? MayAct = null);
+    string? MayAct = null)
+{
+    /// <summary>The <c>sub</c> itself, by which its client knows the person. For answers; <see cref="Subject"/> is who it is.</summary>
+    public required string Sub { get; init; }
+}
 
 /// <summary>What a genuine id_token of ours says about its person, client and session.</summary>
 /// <param name="Authentication">How the person signed in.</param>

@@ -68,7 +68,7 @@ public sealed class UserInfoAnswers(TokenSigner signer, EventLog log, Lookups lo
 
         var claims = await personal.OpenAsync(person.Claims, http.RequestAborted) is { } json ? JsonNode.Parse(json)!.AsObject() : [];
         OAuthErrorResult.NoStore(http.Response);
-        return Results.Json(TokenClaims.OfUserInfo(subject, claims, scopes));
+        return Results.Json(TokenClaims.OfUserInfo(token.Sub, claims, scopes));
     }
 
     /// <summary>Where a caller reads what this API wants: RFC 9728 §5.1.</summary>

@@ -69,10 +69,11 @@ public static class TokenClaims
     }
 
     /// <summary>What userinfo tells, OpenID Connect Core §5.3 and §5.4: always <c>sub</c>, and of the rest what the scopes cover.</summary>
-    public static JsonObject OfUserInfo(SubjectId subject, JsonObject known, ScopeSet scopes)
+    /// <param name="sub">That of the access token, which is that of the id_token.</param>
+    public static JsonObject OfUserInfo(string sub, JsonObject known, ScopeSet scopes)
     {
         var answer = OfPerson(known, scopes);
-        answer.Insert(0, "sub", subject.ToString());
+        answer.Insert(0, "sub", sub);
         return answer;
     }
 

@@ -104,6 +104,12 @@ public sealed record ClientMetadata
     /// <summary>The one client that may act with the access tokens of this one: <c>may_act</c>, RFC 8693 §4.4. Null: whoever a rule of its own permits to.</summary>
     public string? MayAct { get; init; }
 
+    /// <summary>One of <see cref="SubjectIdentifierType"/>. Null, never <c>public</c>, which is the default: older events don't have the member.</summary>
+    public string? SubjectType { get; init; }
+
+    /// <summary>Where a JSON array lists the redirect URIs of all apps of its sector: OpenID Connect Core §8.1.</summary>
+    public string? SectorIdentifierUri { get; init; }
+
     public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
 
     /// <summary>Whether it shares a secret with the server, whatever way it is used.</summary>
@@ -114,6 +120,17 @@ public sealed record ClientMetadata
     public string EffectiveAuthorizationSignedResponseAlg => AuthorizationSignedResponseAlg ?? SigningAlgorithm.RS256;
 
     public string EffectiveIntrospectionSignedResponseAlg => IntrospectionSignedResponseAlg ?? SigningAlgorithm.RS256;
+
+    /// <summary>
+    /// The sector identifier, OpenID Connect Core §8.1: the host of <see cref="SectorIdentifierUri"/>, else the one host of all redirect
+    /// URIs. Null when that is several, or none that is the app's own, as with a private scheme and a native app's loopback address.
+    /// </summary>
+    public string? Sector => SectorIdentifierUri is { } uri ? HostOf(uri)
+        : RedirectUris.Select(redirect => !IsNative || redirect.StartsWith("https:", StringComparison.OrdinalIgnoreCase) ? HostOf(redirect) : null).Distinct().ToArray() is [{ } one] ? one
+        : null;
+
+    /// <summary>The sector within which it knows people by <c>sub</c>s of its own; null for a public client, which knows them as all public ones do.</summary>
+    public string? PairwiseSector => SubjectType == SubjectIdentifierType.Pairwise ? Sector : null;
 
     /// <param name="bound">Whether the refresh token is bound to a key.</param>
     public TimeSpan RetryWindow(bool bound) => RefreshRetryWindow ?? (IsConfidential || bound ? TimeSpan.FromSeconds(30) : TimeSpan.Zero);
@@ -131,6 +148,8 @@ public sealed record ClientMetadata
         !IsNative && Uri.TryCreate(redirectUri, UriKind.Absolute, out var uri) && uri.Scheme is "https" or "http"
             ? new Uri(redirectUri).Authority
             : null;
+
+    private static string? HostOf(string address) => Uri.TryCreate(address, UriKind.Absolute, out var uri) && uri.Scheme is "https" or "http" ? uri.Host : null;
 }
 
 /// <summary>An app's reason for one scope, at most 80 characters.</summary>
@@ -192,6 +211,17 @@ public static class AssertionAudience
 
     /// <summary>Also the token endpoint or the endpoint that is called, alone or in a list: what RFC 7523 §3 and RFC 9126 §2 once let clients send.</summary>
     public const string Endpoint = "endpoint";
+}
+
+/// <summary>Subject identifier types, OpenID Connect Core §8.</summary>
+public static class SubjectIdentifierType
+{
+    /// <summary>The same <c>sub</c> for all such clients.</summary>
+    public const string Public = "public";
+
+    /// <summary>Another <c>sub</c> in each sector.</summary>
+    public const string Pairwise = "pairwise";
+    public static readonly ValueList<string> Supported = [Public, Pairwise];
 }
 
 /// <summary>How the authorization response travels: OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode, and signed in one JWT: JARM §2.3.</summary>

@@ -96,7 +96,7 @@ public static class DeclareClient
                 return new OAuthError(ErrorCode.InvalidRedirectUri, $"{uri}: {why}");
         }
 
-        return null;
+        return WhyNotSector(client) is { } sector ? Metadata(sector) : null;
     }
 
     /// <summary>What is wrong with what it may exchange. Whether there are such resources is for whoever has the catalogue to say.</summary>
@@ -121,7 +121,7 @@ public static class DeclareClient
             return "jwks and jwks_uri must not be given together.";
         if (client.TokenEndpointAuthMethod == ClientAuthMethod.PrivateKeyJwt && client is { Jwks: null, JwksUri: null })
             return "private_key_jwt needs jwks or jwks_uri.";
-        if (client.JwksUri is { } uri && !IsKeySetAddress(uri))
+        if (client.JwksUri is { } uri && !IsDocumentAddress(uri))
             return "jwks_uri must be an https address without user name and fragment, at most 2000 characters; http is fine only on loopback.";
         if (client.TokenEndpointAuthSigningAlg is { } algorithm)
         {
@@ -138,7 +138,19 @@ public static class DeclareClient
         return client.AssertionAudience is null or AssertionAudience.Issuer or AssertionAudience.Endpoint ? null : "grants_assertion_audience must be issuer or endpoint.";
     }
 
-    private static bool IsKeySetAddress(string text) => text.Length <= 2000 && !text.Any(c => c is <= ' ' or > '~' or '\\') && !text.StartsWith('/')
+    /// <summary>What is wrong with how it is to know people. Whether the document lists its redirect URIs is for whoever fetches it to say.</summary>
+    private static string? WhyNotSector(ClientMetadata client)
+    {
+        if (client.SubjectType is { } type && !SubjectIdentifierType.Supported.Contains(type))
+            return $"subject_type: {type} is not supported.";
+        if (client.SectorIdentifierUri is { } uri && !IsDocumentAddress(uri))
+            return "sector_identifier_uri must be an https address without user name and fragment, at most 2000 characters; http is fine only on loopback.";
+        return client.SubjectType == SubjectIdentifierType.Pairwise && client.Sector is null
+            ? "pairwise needs a sector_identifier_uri, unless all redirect_uris have one host of the app's own."
+            : null;
+    }
+
+    private static bool IsDocumentAddress(string text) => text.Length <= 2000 && !text.Any(c => c is <= ' ' or > '~' or '\\') && !text.StartsWith('/')
         && Uri.TryCreate(text, UriKind.Absolute, out var uri) && (uri.Scheme == "https" || (uri.Scheme == "http" && uri.IsLoopback))
         && uri.UserInfo.Length == 0 && uri.Fragment.Length == 0;
 

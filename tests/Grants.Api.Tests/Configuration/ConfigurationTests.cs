@@ -208,7 +208,8 @@ public sealed class ConfigurationTests(AppFixture app) : IClassFixture<AppFixtur
     private Task<IReadOnlyList<string>> ApplyAsync(DeclaredConfiguration declared) => Applier(app, app.Clock).ApplyAsync(declared, "tests", default);
 
     private static ConfigurationApplier Applier(GrantsApp app, TimeProvider clock, Settings? settings = null) =>
-        new(app.Services.GetRequiredService<EventLog>(), app.Services.GetRequiredService<PersonalData>(), app.Services.GetRequiredService<ClientSecrets>(), app.Services.GetRequiredService<Lookups>(), settings ?? app.Services.GetRequiredService<Settings>(), clock);
+        new(app.Services.GetRequiredService<EventLog>(), app.Services.GetRequiredService<PersonalData>(), app.Services.GetRequiredService<ClientSecrets>(), app.Services.GetRequiredService<SectorDocuments>(),
+            app.Services.GetRequiredService<Lookups>(), settings ?? app.Services.GetRequiredService<Settings>(), clock);
 
     private DeclaredConfiguration Read(string json)
     {

@@ -115,14 +115,14 @@ public sealed class TokenClaimsTests
     public void Userinfo_tells_what_the_scopes_cover_and_leaves_out_what_is_not_known(string scopes, string claims)
     {
         Assert.True(ScopeSet.TryParse(scopes, out var set));
-        var answer = TokenClaims.OfUserInfo(Sam, Known, set);
+        var answer = TokenClaims.OfUserInfo(Sam.ToString(), Known, set);
         Assert.Equal(claims.Split(' ').Order(StringComparer.Ordinal), answer.Select(claim => claim.Key).Order(StringComparer.Ordinal));
     }
 
     [Fact, Trait("Rule", "UI-1"), Trait("Attack", "T22")]
     public void Userinfo_names_the_same_sub_as_the_id_token_whatever_the_claims_say()
     {
-        var answer = TokenClaims.OfUserInfo(Sam, Known, ["openid", "profile"]);
+        var answer = TokenClaims.OfUserInfo(Sam.ToString(), Known, ["openid", "profile"]);
         Assert.Equal(TokenClaims.OfIdToken(Issued(OfPerson, null, Issuer), Issuer, null)["sub"], answer["sub"]!.GetValue<string>());
         Assert.Equal("Sam Field", answer["name"]!.GetValue<string>());
     }
@@ -131,7 +131,7 @@ public sealed class TokenClaimsTests
     public void Userinfo_leaves_the_known_claims_untouched()
     {
         var known = Known;
-        TokenClaims.OfUserInfo(Sam, known, ["address"])["address"]!["country"] = "FR";
+        TokenClaims.OfUserInfo(Sam.ToString(), known, ["address"])["address"]!["country"] = "FR";
         Assert.Equal("GB", known["address"]!["country"]!.GetValue<string>());
     }
 

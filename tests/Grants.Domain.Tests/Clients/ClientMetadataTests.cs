@@ -25,10 +25,31 @@ public sealed class ClientMetadataTests
         Assert.Null((Web with { ApplicationType = "native" }).ProvenHost("https://tally.example/callback"));
     }
 
+    [Theory, Trait("Rule", "PW-1")]
+    [InlineData("tally.example", false, "https://tally.example/callback")]
+    [InlineData("tally.example", false, "https://tally.example/callback", "https://TALLY.example:8443/other")]
+    [InlineData("localhost", false, "http://localhost:5200/callback")]
+    [InlineData("tally.example", true, "https://tally.example/claimed")]
+    [InlineData(null, false, "https://tally.example/callback", "https://tally.test/callback")]
+    [InlineData(null, false, "https://tally.example/callback", "https://www.tally.example/callback")]
+    [InlineData(null, true, "http://127.0.0.1/callback")]
+    [InlineData(null, true, "com.example.tally://callback/here")]
+    [InlineData(null, true, "https://tally.example/claimed", "http://127.0.0.1/callback")]
+    [InlineData(null, false)]
+    public void The_sector_is_the_one_host_that_is_the_apps_own(string? sector, bool native, params string[] redirects)
+    {
+        var client = Web with { ApplicationType = native ? "native" : "web", RedirectUris = new(redirects) };
+        Assert.Equal(sector, client.Sector);
+        Assert.Null(client.PairwiseSector);
+        Assert.Equal(sector, (client with { SubjectType = SubjectIdentifierType.Pairwise }).PairwiseSector);
+        Assert.Equal("sector.example", (client with { SectorIdentifierUri = "https://sector.example:8443/uris.json" }).Sector);
+    }
+
     [Fact]
     public void No_text_makes_it_throw() =>
         Texts.Any.Always(text =>
         {
+            foreach (var address in (string[])[text, "https://" + text]) _ = (Web with { RedirectUris = [address] }).Sector ?? (Web with { SectorIdentifierUri = address }).Sector;
             Web.ProvenHost(text);
             Web.ProvenHost("https://" + text);
         }, times: FixedSeed.Many);

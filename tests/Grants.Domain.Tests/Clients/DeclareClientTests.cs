@@ -161,6 +161,12 @@ public sealed class DeclareClientTests
         { "refresh tokens that never live", ErrorCode.InvalidClientMetadata, Sound with { RefreshTokenIdle = TimeSpan.FromSeconds(-1) } },
         { "grants that never live", ErrorCode.InvalidClientMetadata, Sound with { GrantLifetime = TimeSpan.Zero } },
         { "a resource's caller without a secret", ErrorCode.InvalidClientMetadata, Sound with { TokenEndpointAuthMethod = "none", Resources = ["https://bank.example"] } },
+        { "an unknown kind of sub", ErrorCode.InvalidClientMetadata, Sound with { SubjectType = "ephemeral" } },
+        { "people known within no one sector", ErrorCode.InvalidClientMetadata, Sound with { SubjectType = "pairwise", RedirectUris = ["https://tally.example/callback", "https://tally.test/callback"] } },
+        { "people known within everybody's loopback", ErrorCode.InvalidClientMetadata, Sound with { SubjectType = "pairwise", ApplicationType = "native", RedirectUris = ["http://127.0.0.1/callback"] } },
+        { "people known within a sector without any host", ErrorCode.InvalidClientMetadata, Sound with { SubjectType = "pairwise", GrantTypes = ["client_credentials"], RedirectUris = [] } },
+        { "a sector's document that travels in clear", ErrorCode.InvalidClientMetadata, Sound with { SectorIdentifierUri = "http://tally.example/uris.json" } },
+        { "a sector's document in a file", ErrorCode.InvalidClientMetadata, Sound with { SubjectType = "pairwise", SectorIdentifierUri = "file:///etc/hostname" } },
         { "a retry window below zero", ErrorCode.InvalidClientMetadata, Sound with { RefreshRetryWindow = TimeSpan.FromTicks(-1) } },
     };
 
@@ -199,6 +205,16 @@ public sealed class DeclareClientTests
             Assert.Null(DeclareClient.WhyNot(Tally, Signing with { Jwks = null, JwksUri = address }));
         foreach (var audience in (string?[])[null, AssertionAudience.Issuer, AssertionAudience.Endpoint]) Assert.Null(DeclareClient.WhyNot(Tally, Signing with { AssertionAudience = audience }));
         Assert.Null(DeclareClient.WhyNot(Tally, Signing with { GrantTypes = ["client_credentials"], RedirectUris = [] }));
+    }
+
+    [Fact, Trait("Rule", "PW-1")]
+    public void Clients_that_know_people_within_a_sector_are_registered()
+    {
+        var pairwise = Sound with { SubjectType = SubjectIdentifierType.Pairwise };
+        Assert.Null(DeclareClient.WhyNot(Tally, pairwise));
+        Assert.Null(DeclareClient.WhyNot(Tally, pairwise with { RedirectUris = [.. Sound.RedirectUris, "https://tally.test/callback"], SectorIdentifierUri = "https://sector.example/uris.json" }));
+        Assert.Null(DeclareClient.WhyNot(Tally, pairwise with { ApplicationType = "native", RedirectUris = ["com.example.tally:/callback"], SectorIdentifierUri = "https://sector.example/uris.json" }));
+        Assert.Null(DeclareClient.WhyNot(Tally, Sound with { SectorIdentifierUri = "https://sector.example/uris.json" }));
     }
 
     [Fact]

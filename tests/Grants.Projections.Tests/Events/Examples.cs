@@ -109,6 +109,13 @@ internal static class Examples
 
     private static readonly ClientMetadata WithKeySite = WithKeys with { TokenEndpointAuthSigningAlg = null, Jwks = null, JwksUri = "https://signer.example/jwks", AssertionAudience = null };
 
+    private static readonly ClientMetadata OfSector = Bare with
+    {
+        RedirectUris = ["https://tally.example/cb", "https://tally.test/cb"],
+        SubjectType = SubjectIdentifierType.Pairwise,
+        SectorIdentifierUri = "https://sector.example/uris.json",
+    };
+
     /// <summary>Each with what its golden is called besides its wire name; empty for the main one.</summary>
     public static IReadOnlyList<(string Variant, IDomainEvent Event)> All { get; } =
     [
@@ -122,12 +129,14 @@ internal static class Examples
         ("keys", new ClientEvent.Registered(new("signer"), WithKeys, At)),
         ("key_site", new ClientEvent.Registered(new("signer"), WithKeySite, At)),
         ("exchange", new ClientEvent.Registered(new("service"), WithExchange, At)),
+        ("pairwise", new ClientEvent.Registered(Tally, OfSector, At)),
         ("", new ClientEvent.MetadataReplaced(Full, At)),
         ("bare", new ClientEvent.MetadataReplaced(Bare, At)),
         ("resources", new ClientEvent.MetadataReplaced(ForResources, At)),
         ("bound", new ClientEvent.MetadataReplaced(OnlyBound, At)),
         ("keys", new ClientEvent.MetadataReplaced(WithKeys, At)),
         ("key_site", new ClientEvent.MetadataReplaced(WithKeySite, At)),
+        ("pairwise", new ClientEvent.MetadataReplaced(OfSector, At)),
         ("", new ClientEvent.SecretAdded(new("2026-11", "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"), At)),
         ("", new ClientEvent.SecretRetired("2026-11", At)),
         ("", new ClientEvent.Suspended("abuse", At)),
