@@ -15,6 +15,9 @@ public abstract record TokenRequest
     /// <summary>RFC 6749 §6.</summary>
     public sealed record RefreshToken(Secret Token, ScopeSet? Scopes) : TokenRequest;
 
+    /// <summary>RFC 8628 §3.4.</summary>
+    public sealed record DeviceCode(Secret Code) : TokenRequest;
+
     /// <summary>RFC 6749 §4.4.</summary>
     public sealed record ClientCredentials(ScopeSet? Scopes) : TokenRequest;
 
@@ -35,6 +38,8 @@ public abstract record TokenRequest
                 return new AuthorizationCode(new Secret(code), form["redirect_uri"] is { } uri ? new RedirectUri(uri) : null, form["code_verifier"] is { } verifier ? new Secret(verifier) : null);
             case GrantType.RefreshToken:
                 return form["refresh_token"] is { } token ? new RefreshToken(new Secret(token), asked) : Fault(ErrorCode.InvalidRequest, "refresh_token is missing.");
+            case GrantType.DeviceCode:
+                return form["device_code"] is { } device ? new DeviceCode(new Secret(device)) : Fault(ErrorCode.InvalidRequest, "device_code is missing.");
             default:
                 return new ClientCredentials(asked);
         }

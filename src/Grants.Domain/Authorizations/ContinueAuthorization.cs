@@ -45,7 +45,8 @@ public static class ContinueAuthorization
             return Refuse(authorization, ErrorCode.UnmetAuthenticationRequirements, "The sign-in did not reach one of the acr_values.", seen, now);
 
         var live = grant is not null && grant.IsLive(now) ? grant : null;
-        if (live is null || MustAsk(request, ask.Client, live))
+        // A device is asked about each time: whose it is, only the person can tell (RFC 8628 §5.4).
+        if (live is null || authorization.Device is not null || MustAsk(request, ask.Client, live))
         {
             return request.Prompts(PromptValue.None)
                 ? Refuse(authorization, ErrorCode.ConsentRequired, "The person has to be asked.", seen, now)

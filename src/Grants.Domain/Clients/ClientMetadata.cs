@@ -130,7 +130,10 @@ public static class GrantType
     public const string AuthorizationCode = "authorization_code";
     public const string RefreshToken = "refresh_token";
     public const string ClientCredentials = "client_credentials";
-    public static readonly ValueList<string> Supported = [AuthorizationCode, RefreshToken, ClientCredentials];
+
+    /// <summary>RFC 8628 §3.4.</summary>
+    public const string DeviceCode = "urn:ietf:params:oauth:grant-type:device_code";
+    public static readonly ValueList<string> Supported = [AuthorizationCode, RefreshToken, ClientCredentials, DeviceCode];
 }
 
 /// <summary>Ways for a client to authenticate at the token endpoint, RFC 7591 §2.</summary>
