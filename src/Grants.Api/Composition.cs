@@ -3,6 +3,7 @@ using Grants.Api.Authorize;
 using Grants.Api.Configuration;
 using Grants.Api.Consent;
 using Grants.Api.Database;
+using Grants.Api.DeviceAuthorization;
 using Grants.Api.Discovery;
 using Grants.Api.Dpop;
 using Grants.Api.EndSession;
@@ -110,6 +111,12 @@ public static class Composition
         .AddSingleton<ConsentHandling>()
         .AddSingleton<RepeatedChallenges>()
         .AddSingleton<Lineage>()
+        .AddSingleton<UserCodes>()
+        .AddSingleton<UserCodeLimits>()
+        .AddSingleton<DeviceRequests>()
+        .AddSingleton<DevicePolls>()
+        .AddSingleton<DevicePages>()
+        .AddSingleton<DeviceOrigins>()
         .AddSingleton<TokenGrants>()
         .AddSingleton<TokenExchange>()
         .AddSingleton<GrantAssertions>()
@@ -195,6 +202,7 @@ public static class Composition
         builder.Services.AddHostedService(provider => provider.GetRequiredService<SignInFailures>());
         builder.Services.AddHostedService(provider => provider.GetRequiredService<ExpiryRecorder>());
         builder.Services.AddHostedService(provider => provider.GetRequiredService<UsedIds>());
+        builder.Services.AddHostedService(provider => provider.GetRequiredService<DevicePolls>());
         builder.Services.AddHostedService<KeyRotation>();
         builder.Services.AddWolverineHttp();
         builder.Host.UseWolverine(options =>

@@ -65,6 +65,12 @@ public sealed class Settings
     /// <summary>How many of them from one network.</summary>
     public int PasswordChecksWaitingPerNetwork { get; init; } = 25;
 
+    /// <summary>User codes that one person may type in a quarter of an hour (C11). From one network it is ten times as many.</summary>
+    public int UserCodesPerQuarterHour { get; init; } = 5;
+
+    /// <summary>User codes that all people together may type in a minute.</summary>
+    public int UserCodesPerMinute { get; init; } = 300;
+
     /// <summary>When signing keys change.</summary>
     public required KeySchedule Keys { get; init; }
 
@@ -131,6 +137,8 @@ public sealed class Settings
             PasswordChecks = Limit(configuration, "PasswordChecks", Math.Max(1, Environment.ProcessorCount / 2), least: 1),
             PasswordChecksWaiting = Limit(configuration, "PasswordChecksWaiting", 100, least: 0),
             PasswordChecksWaitingPerNetwork = Limit(configuration, "PasswordChecksWaitingPerNetwork", 25, least: 0),
+            UserCodesPerQuarterHour = Limit(configuration, "UserCodesPerQuarterHour", 5, least: 1),
+            UserCodesPerMinute = Limit(configuration, "UserCodesPerMinute", 300, least: 1),
             Keys = Schedule(configuration),
             DpopNonces = configuration.GetValue("Grants:DpopNonces", true),
             UserInfoSignIn = SignInFor(configuration.GetSection("Grants:UserInfo")),

@@ -45,6 +45,8 @@ public static class EventNames
 
         [typeof(AuthorizationEvent.Pushed)] = "authorization.pushed",
         [typeof(AuthorizationEvent.Requested)] = "authorization.requested",
+        [typeof(AuthorizationEvent.DeviceRequested)] = "authorization.device_requested",
+        [typeof(AuthorizationEvent.UserCodeEntered)] = "authorization.user_code_entered",
         [typeof(AuthorizationEvent.SubjectAuthenticated)] = "authorization.subject_authenticated",
         [typeof(AuthorizationEvent.ConsentGranted)] = "authorization.consent_granted",
         [typeof(AuthorizationEvent.ConsentReused)] = "authorization.consent_reused",

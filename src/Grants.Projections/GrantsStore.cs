@@ -1,4 +1,5 @@
 using Grants.Domain.AccessGrants;
+using Grants.Domain.Authorizations;
 using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
 using Grants.Domain.Keys;
@@ -31,6 +32,9 @@ public static class GrantsStore
     /// <summary>Hashes of ids that may be used once, until they run out: no history, and nothing that a view could be rebuilt from.</summary>
     public const string UsedIds = $"{Schema}.used_ids";
 
+    /// <summary>When each device that waits for an answer polled last, and how long it has to wait: while it waits, and no history either.</summary>
+    public const string DevicePolls = $"{Schema}.device_polls";
+
     /// <summary>
     /// What expect_versions raises. A state of our own: PostgreSQL's 40001 counts as transient, and Marten would repeat the same
     /// statement in vain before anybody could decide again.
@@ -39,6 +43,9 @@ public static class GrantsStore
 
     /// <summary>The event that ends one access token before its time: rare, and found by an index of its own (L8).</summary>
     public static readonly string RevokedToken = EventNames.All[typeof(TokenFamilyEvent.AccessTokenRevoked)];
+
+    /// <summary>The event that gives a user code out: its hash stands in the member <c>user_code</c>, and in a unique index.</summary>
+    public static readonly string DeviceRequested = EventNames.All[typeof(AuthorizationEvent.DeviceRequested)];
 
     /// <summary>The names of the asynchronous views, as the daemon and the command line know them.</summary>
     public static readonly IReadOnlyList<string> AsyncViews = [CurrentGrantsTable.ViewName, CurrentTokensTable.ViewName, DeadlinesTable.ViewName];
@@ -49,8 +56,8 @@ public static class GrantsStore
         options.UseSystemTextJsonForSerialization(EnumStorage.AsString, Casing.SnakeCase, Json.Configure);
 
         options.Events.StreamIdentity = StreamIdentity.AsGuid;
-        options.Events.IgnoreIndex(RevokedTokensIndex.Name);
-        options.Storage.Add(new RevokedTokensFeature());
+        foreach (var index in EventIndex.All) options.Events.IgnoreIndex(index.Name);
+        options.Storage.Add(new EventIndexesFeature());
         options.Events.UseMandatoryStreamTypeDeclaration = true;
         options.Events.UseAdvisoryLockTransaction = true;
         options.Events.MetadataConfig.EnableAll();
@@ -73,6 +80,7 @@ public static class GrantsStore
 
         options.Storage.ExtendedSchemaObjects.Add(VaultTable());
         options.Storage.ExtendedSchemaObjects.Add(UsedIdsTable());
+        options.Storage.ExtendedSchemaObjects.Add(DevicePollsTable());
         options.Storage.ExtendedSchemaObjects.Add(ExpectVersions());
     }
 
@@ -104,6 +112,18 @@ public static class GrantsStore
         table.AddColumn("hash", "bytea").AsPrimaryKey();
         table.AddColumn("expires_at", "timestamptz").NotNull();
         table.Indexes.Add(new IndexDefinition("used_ids_by_end") { Columns = ["expires_at"] });
+        return table;
+    }
+
+    private static Table DevicePollsTable()
+    {
+        var table = new Table(TableNamed("device_polls"));
+        table.AddColumn("device", "uuid").AsPrimaryKey();
+        table.AddColumn("polled_at", "timestamptz").NotNull();
+        table.AddColumn("wait_seconds", "integer").NotNull();
+        table.AddColumn("too_soon", "boolean").NotNull();
+        table.AddColumn("expires_at", "timestamptz").NotNull();
+        table.Indexes.Add(new IndexDefinition("device_polls_by_end") { Columns = ["expires_at"] });
         return table;
     }
 

@@ -39,6 +39,8 @@ namespace Grants.Projections;
 [JsonSerializable(typeof(SessionEvent.Expired), TypeInfoPropertyName = "SessionExpired")]
 [JsonSerializable(typeof(AuthorizationEvent.Pushed), TypeInfoPropertyName = "AuthorizationPushed")]
 [JsonSerializable(typeof(AuthorizationEvent.Requested), TypeInfoPropertyName = "AuthorizationRequested")]
+[JsonSerializable(typeof(AuthorizationEvent.DeviceRequested), TypeInfoPropertyName = "AuthorizationDeviceRequested")]
+[JsonSerializable(typeof(AuthorizationEvent.UserCodeEntered), TypeInfoPropertyName = "AuthorizationUserCodeEntered")]
 [JsonSerializable(typeof(AuthorizationEvent.SubjectAuthenticated), TypeInfoPropertyName = "AuthorizationSubjectAuthenticated")]
 [JsonSerializable(typeof(AuthorizationEvent.ConsentGranted), TypeInfoPropertyName = "AuthorizationConsentGranted")]
 [JsonSerializable(typeof(AuthorizationEvent.ConsentReused), TypeInfoPropertyName = "AuthorizationConsentReused")]

@@ -1,3 +1,4 @@
+using Grants.Testing;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
 
@@ -78,6 +79,36 @@ public sealed class PagesTests(RunningSystem system)
         await person.SignInAsync();
         await person.PressAsync("allow");
         await inspection.LookAsync("Going back to Tally Budget");
+        inspection.FoundNothing();
+    }
+
+    [Fact]
+    [Trait("Rule", "DV-3")]
+    public async Task A_device()
+    {
+        using var tv = new HttpClient { BaseAddress = system.Server };
+        await using var person = await Customer.ArriveAsync(system);
+        var inspection = new PageInspection(person.Page);
+        await person.Page.GotoAsync($"{system.Server}device");
+        await inspection.LookAsync("Sign in");
+        await person.SignInAsync();
+        await inspection.LookAsync("Connect a device");
+        await person.Page.GetByLabel("Code on your device").FillAsync("BBBB-BBBB");
+        await person.PressAsync("continue");
+        await Expect(person.Page.GetByRole(AriaRole.Alert)).ToContainTextAsync("That code isn't active.");
+        await Expect(person.Page).ToHaveTitleAsync("Error: Connect a device – Example Bank");
+        await inspection.LookAsync("Connect a device");
+
+        foreach (var (answer, heading) in ((string, string)[])[("deny", "Refused"), ("allow", "Done. You can go back to your device.")])
+        {
+            await person.Page.GotoAsync((string)(await tv.AskForDeviceAsync(TestClient.Tv)).Json["verification_uri_complete"]!);
+            await inspection.LookAsync("Connect a device");
+            await person.PressAsync("continue");
+            await inspection.LookUnfoldedAsync("Allow Tally on TV to use your account?");
+            await person.PressAsync(answer);
+            await inspection.LookAsync(heading);
+        }
+
         inspection.FoundNothing();
     }
 

@@ -243,10 +243,10 @@ public sealed partial class RunningSystem : IAsyncLifetime
     private static string Origin(Uri address) => address.GetLeftPart(UriPartial.Authority);
 
     /// <summary>A JWT, or a handle of this server: its kind, an underscore, and what is sealed.</summary>
-    [GeneratedRegex(@"eyJ[\w-]{10,}|\bgr[cr]_[\w-]{20,}")]
+    [GeneratedRegex(@"eyJ[\w-]{10,}|\bgr[crd]_[\w-]{20,}")]
     private static partial Regex Credential();
 
     /// <summary>The same for a dump, where sealed texts are long enough to begin like a JWT by chance: a whole one.</summary>
-    [GeneratedRegex(@"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|\bgr[cr]_[\w-]{20,}")]
+    [GeneratedRegex(@"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|\bgr[crd]_[\w-]{20,}")]
     private static partial Regex StoredCredential();
 }

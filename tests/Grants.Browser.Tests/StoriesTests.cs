@@ -1,3 +1,4 @@
+using Grants.Testing;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
 
@@ -306,6 +307,66 @@ public sealed class StoriesTests(RunningSystem system)
 
             token_family.access_token_expired    system:expiry       tally-brief  token_family.id_token_issued         none
             """);
+    }
+
+    [Fact]
+    [Trait("Rule", "DV-3")]
+    [Trait("Attack", "C12")]
+    [Trait("Law", "L11")]
+    public async Task A_television_is_let_in_by_the_code_that_it_shows_and_another_is_turned_away()
+    {
+        var log = await EventsSince.NowAsync(system.Log);
+        using var tv = new HttpClient { BaseAddress = system.Server };
+        await using var person = await Customer.ArriveAsync(system, browser: new BrowserNewContextOptions { JavaScriptEnabled = false });
+        var shown = await tv.AskForDeviceAsync(TestClient.Tv);
+        await person.Page.GotoAsync((string)shown.Json["verification_uri"]!);
+        await person.SignInAsync();
+        await person.Page.GetByLabel("Code on your device").FillAsync(shown.UserCode.ToLowerInvariant());
+        await person.PressAsync("continue");
+        await Expect(person.Page.GetByRole(AriaRole.Heading, new() { Level = 1 })).ToHaveTextAsync("Allow Tally on TV to use your account?");
+        await Expect(person.Page.GetByText(shown.UserCode)).ToBeVisibleAsync();
+        Assert.Equal("authorization_pending", (await tv.PollAsync(TestClient.Tv, shown.DeviceCode)).Error);
+        await person.PressAsync("allow");
+        await Expect(person.Page.GetByRole(AriaRole.Heading, new() { Level = 1 })).ToHaveTextAsync("Done. You can go back to your device.");
+        var tokens = await tv.PollAsync(TestClient.Tv, shown.DeviceCode);
+        Assert.True(tokens.Ok, tokens.Error);
+
+        // Somebody sent this one, with the code in the address. Two presses lead to it, and neither of them is a yes.
+        var sent = await tv.AskForDeviceAsync(TestClient.Tv);
+        await person.Page.GotoAsync((string)sent.Json["verification_uri_complete"]!);
+        await Expect(person.Page.GetByLabel("Code on your device")).ToHaveValueAsync(sent.UserCode);
+        await person.PressAsync("continue");
+        await person.Page.GetByRole(AriaRole.Button, new() { Name = "This wasn't me" }).ClickAsync();
+        await Expect(person.Page.GetByRole(AriaRole.Heading, new() { Level = 1 })).ToHaveTextAsync("Refused");
+        Assert.Equal("access_denied", (await tv.PollAsync(TestClient.Tv, sent.DeviceCode)).Error);
+
+        await log.ReadAsync("""
+            authorization.device_requested       client:tally-tv  tally-tv  POST /device_authorization           sealed
+
+            session.started                      person           none      POST /device/signin                  sealed
+
+            authorization.user_code_entered      person           tally-tv  authorization.device_requested       sealed
+
+            authorization.subject_authenticated  person           tally-tv  authorization.user_code_entered      sealed
+
+            grant.created                        person           tally-tv  authorization.subject_authenticated  sealed
+            authorization.consent_granted        person           tally-tv  authorization.subject_authenticated  sealed
+            authorization.code_issued            person           tally-tv  authorization.subject_authenticated  sealed
+
+            authorization.code_redeemed          client:tally-tv  tally-tv  authorization.code_issued            sealed
+            token_family.access_token_issued     client:tally-tv  tally-tv  authorization.code_issued            sealed
+            token_family.refresh_token_issued    client:tally-tv  tally-tv  authorization.code_issued            sealed
+            token_family.id_token_issued         client:tally-tv  tally-tv  authorization.code_issued            sealed
+
+            authorization.device_requested       client:tally-tv  tally-tv  POST /device_authorization           sealed
+
+            authorization.user_code_entered      person           tally-tv  authorization.device_requested       sealed
+
+            authorization.subject_authenticated  person           tally-tv  authorization.user_code_entered      sealed
+
+            authorization.consent_denied         person           tally-tv  authorization.subject_authenticated  sealed
+            """);
+        system.PrintedNoSecret();
     }
 
     private static async Task EverythingWorksAsync(Customer person)

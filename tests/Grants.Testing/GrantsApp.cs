@@ -69,6 +69,8 @@ public class GrantsApp : IAsyncDisposable
             builder.UseSetting("Grants:Limits:AuthorizationsPerMinutePerClient", "100000");
             builder.UseSetting("Grants:Limits:SignInsPerQuarterHour", "100000");
             builder.UseSetting("Grants:Limits:ClientSecretsPerMinute", "100000");
+            builder.UseSetting("Grants:Limits:UserCodesPerQuarterHour", "100000");
+            builder.UseSetting("Grants:Limits:UserCodesPerMinute", "100000");
             builder.ConfigureLogging(logging => logging.ClearProviders().AddProvider(new Witness.LogProvider()));
             builder.ConfigureTestServices(services => services.Replace(ServiceDescriptor.Singleton<TimeProvider>(Clock)).AddSingleton<IStartupFilter>(new FromTesters()));
             configure?.Invoke(builder);

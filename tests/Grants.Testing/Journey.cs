@@ -16,6 +16,10 @@ public sealed record TestClient(string Id, string? Secret, string RedirectUri, s
     public static readonly TestClient Poster = new("poster", TestConfiguration.PostSecret, "https://poster.example/cb?kept=1", "openid profile email balances offline_access");
     public static readonly TestClient Report = new("night-report", TestConfiguration.ReportSecret, "", "balances");
 
+    /// <summary>Devices, one without a secret and one whose server keeps it.</summary>
+    public static readonly TestClient Tv = new("tally-tv", null, "", "openid profile balances offline_access");
+    public static readonly TestClient Kiosk = new("kiosk", TestConfiguration.KioskSecret, "", "openid profile balances payments offline_access");
+
     /// <summary>Asks for no token: it stands for the resource that the others' tokens are for.</summary>
     public static readonly TestClient Bank = new("demo-bank", TestConfiguration.BankSecret, "", "");
 }
@@ -96,6 +100,37 @@ public static class Journey
     {
         Address = QueryHelpers.AddQueryString("/authorize", new Dictionary<string, string?> { ["client_id"] = asked.Client.Id, ["request_uri"] = (string)pushed.Json["request_uri"]! }),
     };
+
+    /// <summary>RFC 8628 §3.1.</summary>
+    public static async Task<TokenAnswer> AskForDeviceAsync(this HttpClient http, TestClient client, params (string Name, string? Value)[] change)
+    {
+        var answer = await http.PostAsync("/device_authorization", client, [.. change.Prepend(("scope", client.Scope)).GroupBy(field => field.Item1).Select(same => same.Last())]);
+        if (!answer.Ok) return answer;
+        Witness.Saw("device code", answer.DeviceCode);
+        Witness.Saw("user code", answer.UserCode);
+        Witness.Saw("user code", answer.UserCode.Replace("-", "", StringComparison.Ordinal));
+        return answer;
+    }
+
+    /// <summary>RFC 8628 §3.4.</summary>
+    public static Task<TokenAnswer> PollAsync(this HttpClient http, TestClient client, string deviceCode) => http.TokenAsync(client, ("grant_type", DeviceCode), ("device_code", deviceCode));
+
+    public const string DeviceCode = "urn:ietf:params:oauth:grant-type:device_code";
+
+    /// <summary>From the address that the device shows to the page that asks about it.</summary>
+    public static async Task<Page> ComeToDeviceAsync(this Visitor visitor, string userCode, string username = TestConfiguration.Sam)
+    {
+        var page = await visitor.GetAsync("/device");
+        if (page.Address.AbsolutePath.StartsWith("/device/signin", StringComparison.Ordinal)) page = await visitor.SignInAsync(page, username, PasswordOf(username));
+        return await visitor.SubmitAsync(page, ("user_code", userCode));
+    }
+
+    /// <summary>Types the code and answers.</summary>
+    public static async Task<Page> AnswerDeviceAsync(this Visitor visitor, string userCode, string username = TestConfiguration.Sam, string decision = "allow", params string[] optional)
+    {
+        var page = await visitor.ComeToDeviceAsync(userCode, username);
+        return await visitor.SubmitAsync(page, [.. optional.Select(scope => ("allow", scope)), ("decision", decision)]);
+    }
 
     /// <summary>RFC 7662 §2.1.</summary>
     public static Task<TokenAnswer> IntrospectAsync(this HttpClient http, TestClient client, string token, string? hint = null) =>
@@ -179,6 +214,10 @@ public sealed record TokenAnswer(HttpResponseMessage Response, JsonObject Json)
     public string Scope => (string)Json["scope"]!;
 
     public string? Error => (string?)Json["error"];
+
+    public string DeviceCode => (string)Json["device_code"]!;
+
+    public string UserCode => (string)Json["user_code"]!;
 
     /// <summary>The claims of a JWT, without any check.</summary>
     public static JsonObject Claims(string jwt) => JsonNode.Parse(WebEncoders.Base64UrlDecode(jwt.Split('.')[1]))!.AsObject();

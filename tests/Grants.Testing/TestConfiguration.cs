@@ -13,6 +13,7 @@ public static class TestConfiguration
     public static readonly string BankSecret = Witness.Saw("client secret", Secret());
     public static readonly string PostSecret = Witness.Saw("client secret", Secret());
     public static readonly string OddSecret = Witness.Saw("client secret", "p@ss w%rd+:é" + Secret());
+    public static readonly string KioskSecret = Witness.Saw("client secret", Secret());
     public static readonly string SamPassword = Witness.Saw("password", Secret());
     public static readonly string MayaPassword = Witness.Saw("password", Secret());
     public static readonly string LinPassword = Witness.Saw("password", Secret());
@@ -48,6 +49,7 @@ public static class TestConfiguration
         clients.Add(new JsonObject { ["client_id"] = "poster", ["client_secret"] = PostSecret, ["client_name"] = "Poster", ["redirect_uris"] = new JsonArray("https://poster.example/cb?kept=1"), ["grant_types"] = new JsonArray("authorization_code", "refresh_token"), ["token_endpoint_auth_method"] = "client_secret_post", ["scope"] = "openid profile email balances offline_access", ["id_token_signed_response_alg"] = "RS256", ["grants_checked"] = true, ["grants_append_fragment"] = true });
         clients.Add(new JsonObject { ["client_id"] = "odd:%+client", ["client_secret"] = OddSecret, ["client_name"] = "Odd", ["grant_types"] = new JsonArray("client_credentials"), ["scope"] = "balances" });
         clients.Add(new JsonObject { ["client_id"] = "query-only", ["client_name"] = "Query Only", ["redirect_uris"] = new JsonArray("https://c.example/cb", "https://c.example/other"), ["response_modes"] = new JsonArray("query"), ["token_endpoint_auth_method"] = "none", ["scope"] = "openid profile", ["id_token_signed_response_alg"] = "PS256" });
+        clients.Add(new JsonObject { ["client_id"] = "kiosk", ["client_secret"] = KioskSecret, ["client_name"] = "Kiosk", ["grant_types"] = new JsonArray("urn:ietf:params:oauth:grant-type:device_code", "refresh_token"), ["scope"] = "openid profile balances payments offline_access", ["grants_optional_scopes"] = "payments", ["grants_checked"] = true });
         var people = json["people"]!.AsArray();
         Of(people, "username", Sam)["password"] = SamPassword;
         Of(people, "username", Maya)["password"] = MayaPassword;

@@ -15,7 +15,14 @@ using Grants.Domain.Sessions;
 namespace Grants.Api.Authorize;
 
 /// <summary>An authorization request that this browser may go on with.</summary>
-public sealed record OpenRequest(Authorization Authorization, Client Client, PrivateParameters Private);
+public sealed record OpenRequest(Authorization Authorization, Client Client, PrivateParameters Private)
+{
+    /// <summary>Where the answer goes; null when a device polls for it.</summary>
+    public RedirectUri? ReturnsTo => Authorization.Device is null ? Authorization.Request.RedirectUri : null;
+
+    /// <summary>A form's redirects may end at the app (nothing new to ask), so the policy of its pages names it.</summary>
+    public PagePolicy Policy => new(ReturnsTo is { } app ? [SecurityHeaders.FormTarget(app.Value)] : []);
+}
 
 /// <summary>Takes an authorization request from page to page until it is answered. Each page's address holds the request's id, so many can be open at once.</summary>
 public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSession browser, PersonalData personal, SealedHandles handles, Causes causes,
@@ -120,6 +127,9 @@ public sealed class AuthorizationFlow(EventLog log, Lookups lookups, BrowserSess
         {
             NextStep.SignIn => Results.Extensions.SeeOther($"/signin/{authorization.Id:N}"),
             NextStep.AskConsent => Results.Extensions.SeeOther($"/consent/{authorization.Id:N}"),
+            NextStep.Answer or NextStep.Refuse or NextStep.AnsweredAlready when authorization.Device is not null => Results.Extensions.SeeOther($"/device/{authorization.Id:N}/done"),
+            NextStep.TimedOut when authorization.Device is not null => pages.Error(http, "That took too long", "A code works for 10 minutes. Nothing was shared. Get a new code on your device.",
+                ErrorCode.ExpiredToken, "The device code has expired.", startAgainUrl: pages.At("/device"), startAgainText: "Enter another code"),
             NextStep.Answer(var grant, var family) => response.Code(http, client, request.RedirectUri, request.ResponseMode, parameters.State,
                 handles.Seal(new CodeHandle(authorization.Id, grant, family))),
             NextStep.Refuse(var error) => response.Error(http, client, request.RedirectUri, request.ResponseMode, parameters.State, error),

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Grants.Api.Authorize;
+using Grants.Api.DeviceAuthorization;
 using Grants.Api.Http;
 using Grants.Api.Log;
 using Grants.Api.Login;
@@ -35,12 +36,12 @@ public static class ConsentEndpoint
 }
 
 /// <summary>The consent form: shows it, takes it.</summary>
-public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookups lookups, BrowserSession browser, Causes causes, PageFrame pages, SignInHandling signIn, TimeProvider clock)
+public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookups lookups, BrowserSession browser, Causes causes, PageFrame pages, SignInHandling signIn, DeviceOrigins devices, TimeProvider clock)
 {
     public async Task<IResult> PageAsync(HttpContext http, OpenRequest open, Session session, string? error)
     {
         var request = open.Authorization.Request;
-        http.SetPolicy(new PagePolicy([SecurityHeaders.FormTarget(request.RedirectUri.Value)]));
+        http.SetPolicy(open.Policy);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var grant = await lookups.GrantAsync(session.Subject, open.Client.ClientId, http.RequestAborted);
         if (grant is not null && !grant.IsLive(clock.GetUtcNow())) grant = null;
@@ -51,13 +52,13 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         var allowed = folded.Select(scope => Permission(open, scope, catalogue, grant, held)).ToList();
         var client = open.Client;
         var renamed = client.NameChangedAt is { } changed && grant is not null && grant.CreatedAt < changed ? client.NameBefore : null;
-        var app = pages.App(client, request.RedirectUri.Value) with { History = grant is null ? "New to you" : $"You've used it since {grant.CreatedAt.ToString("MMM yyyy", CultureInfo.InvariantCulture)}" };
+        var app = pages.App(client, open.ReturnsTo?.Value ?? "") with { History = grant is null ? "New to you" : $"You've used it since {grant.CreatedAt.ToString("MMM yyyy", CultureInfo.InvariantCulture)}" };
 
         return PageFrame.Page<ConsentPage>(new ConsentModel(pages.Site, pages.Field(http), pages.At($"/consent/{open.Authorization.Id:N}"), app,
             await signIn.NameOf(session.Subject, http.RequestAborted), pages.At($"/signin/{open.Authorization.Id:N}/other"),
             [.. shown.Where(permission => !IsDoing(catalogue, permission.Scope))], [.. shown.Where(permission => IsDoing(catalogue, permission.Scope))],
-            Cannot(catalogue, request.Scopes, grant), Duration(open), new Uri(request.RedirectUri.Value) is { Scheme: "http" or "https" } to ? to.Authority : "the app on your device",
-            renamed, allowed, ConsentWords.Of(client, request.Scopes, catalogue, request.Resources).Version, error)
+            Cannot(catalogue, request.Scopes, grant), Duration(open), ReturnsTo(open),
+            renamed, allowed, ConsentWords.Of(client, request.Scopes, catalogue, request.Resources).Version, error, await devices.OfAsync(http, open))
         {
             OnlyAt = [.. (request.Resources ?? []).Select(resource => ConsentWords.NameOf(resource, catalogue))],
         }, error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
@@ -130,6 +131,9 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
     private static List<string> Cannot(Catalogue catalogue, ScopeSet asked, Grant? grant) =>
         ["see your password", .. catalogue.Scopes.Where(scope => scope.Kind == "do" && !asked.Contains(scope.Name) && grant?.Scopes.Contains(scope.Name) != true)
             .Take(2).Select(scope => char.ToLowerInvariant(scope.Label[0]) + scope.Label[1..])];
+
+    private static string ReturnsTo(OpenRequest open) =>
+        open.ReturnsTo is { } app && new Uri(app.Value) is { Scheme: "http" or "https" } to ? to.Authority : "the app on your device";
 
     private string Duration(OpenRequest open)
     {

@@ -77,6 +77,7 @@ public sealed class PublicDocuments(Settings settings)
             ["authorization_endpoint"] = settings.Url("/authorize"),
             ["pushed_authorization_request_endpoint"] = settings.Url("/par"),
             ["require_pushed_authorization_requests"] = settings.RequirePushedAuthorizationRequests,
+            ["device_authorization_endpoint"] = settings.Url("/device_authorization"),
             ["token_endpoint"] = settings.Url("/token"),
             ["introspection_endpoint"] = settings.Url("/introspect"),
             ["revocation_endpoint"] = settings.Url("/revoke"),

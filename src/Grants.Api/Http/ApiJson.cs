@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Grants.Api.Authorize;
+using Grants.Api.DeviceAuthorization;
 using Grants.Api.Introspection;
 using Grants.Api.PushedAuthorization;
 using Grants.Api.Token;
@@ -11,6 +12,7 @@ namespace Grants.Api.Http;
 [JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata)]
 [JsonSerializable(typeof(TokenResponse.Body), TypeInfoPropertyName = "TokenBody")]
 [JsonSerializable(typeof(PushedAuthorizationResponse.Body), TypeInfoPropertyName = "PushedBody")]
+[JsonSerializable(typeof(DeviceAuthorizationResponse.Body), TypeInfoPropertyName = "DeviceAuthorizationBody")]
 [JsonSerializable(typeof(OAuthErrorResult.Body), TypeInfoPropertyName = "ErrorBody")]
 [JsonSerializable(typeof(Causes.Origin))]
 [JsonSerializable(typeof(IntrospectionResponse.Body), TypeInfoPropertyName = "IntrospectionBody")]

@@ -21,7 +21,7 @@ public abstract record ClientAuthenticationResult
 public sealed class ClientAuthentication(Lookups lookups, ClientSecretLimits limits, ClientAssertions assertions, Settings settings)
 {
     private const string Realm = "Basic realm=\"grants\"";
-    private static readonly string[] NeverInQuery = ["client_id", "client_secret", "client_assertion", "client_assertion_type", "code", "code_verifier", "refresh_token", "token", "grant_type", "subject_token", "actor_token", "assertion"];
+    private static readonly string[] NeverInQuery = ["client_id", "client_secret", "client_assertion", "client_assertion_type", "code", "code_verifier", "device_code", "refresh_token", "token", "grant_type", "subject_token", "actor_token", "assertion"];
     private static readonly SecretHash Nobody = SecretHash.Of("none", new Secret("nobody's secret"));
 
     /// <param name="secretNeeded">Naming oneself isn't enough: whoever shows no secret and no assertion is refused like one who shows a wrong one.</param>

@@ -9,7 +9,7 @@ namespace Grants.Api.Http;
 /// <summary>The one place where an exception becomes an answer, and the check of the Host header.</summary>
 public static class Errors
 {
-    private static readonly string[] Pages = ["/authorize", "/signin", "/consent", "/account", "/logout", "/signed-out"];
+    private static readonly string[] Pages = ["/authorize", "/signin", "/consent", "/device", "/account", "/logout", "/signed-out"];
 
     private static readonly Action<ILogger, string, string, string?, Exception?> Failed = LoggerMessage.Define<string, string, string?>(LogLevel.Error, new EventId(1, "RequestFailed"),
         "Request {Reference} failed: {Types}\n{Where}");

@@ -12,6 +12,9 @@ public sealed record CodeHandle(Guid Authorization, Guid Grant, Guid Family);
 /// <summary>A pushed authorization request: its stream.</summary>
 public sealed record PushedHandle(Guid Authorization);
 
+/// <summary>A device code: the stream of its request. Which grant and family it leads to is told by the answer.</summary>
+public sealed record DeviceHandle(Guid Authorization);
+
 /// <summary>A refresh token: the streams that a refresh reads, and which of the family's refresh tokens it is.</summary>
 public sealed record RefreshHandle(Guid Family, Guid Grant, int Generation);
 
@@ -30,6 +33,7 @@ public sealed class SealedHandles(KeyVault vault)
     private const string RefreshPrefix = "grr_";
     private const string PushedPrefix = "grp_";
     private const string AccessPrefix = "gra_";
+    private const string DevicePrefix = "grd_";
     private const string VaultPrefix = "handles:";
     private readonly Lazy<Dictionary<byte, byte[]>> _keys = new(() => Task.Run(() => LoadAsync(vault)).GetAwaiter().GetResult());
 
@@ -39,6 +43,8 @@ public sealed class SealedHandles(KeyVault vault)
     public string Seal(CodeHandle code) => Seal(CodePrefix, [code.Authorization, code.Grant, code.Family], 0);
 
     public string Seal(PushedHandle pushed) => Seal(PushedPrefix, [pushed.Authorization], 0);
+
+    public string Seal(DeviceHandle device) => Seal(DevicePrefix, [device.Authorization], 0);
 
     /// <summary>The same family and generation always give the same text: a repeated refresh gets the same successor.</summary>
     public string Seal(RefreshHandle refresh) => Seal(RefreshPrefix, [refresh.Family, refresh.Grant], refresh.Generation);
@@ -50,6 +56,9 @@ public sealed class SealedHandles(KeyVault vault)
 
     public PushedHandle? OpenPushed(string? text) =>
         Open(PushedPrefix, 1, 1, text) is var (ids, _, _) && ids is not null ? new PushedHandle(ids[0]) : null;
+
+    public DeviceHandle? OpenDevice(string? text) =>
+        Open(DevicePrefix, 1, 1, text) is var (ids, _, _) && ids is not null ? new DeviceHandle(ids[0]) : null;
 
     public RefreshHandle? OpenRefresh(string? text) =>
         Open(RefreshPrefix, 2, 1, text) is var (ids, generation, _) && ids is not null ? new RefreshHandle(ids[0], ids[1], generation) : null;

@@ -45,32 +45,32 @@ public static class SignInEndpoint
 /// <summary>The sign-in form: shows it, takes it, begins the session.</summary>
 public sealed class SignInHandling(EventLog log, PasswordSignIn passwords, BrowserSession browser, Causes causes, PageFrame pages, Lookups lookups, Keys.PersonalData personal, TimeProvider clock)
 {
-    public async Task<IResult> PageAsync(HttpContext http, OpenRequest? open, Session? confirm, string? error, bool tooMany, string? typed)
+    /// <param name="at">Where the form is posted to, when it is neither for an app nor for the person's own pages.</param>
+    public async Task<IResult> PageAsync(HttpContext http, OpenRequest? open, Session? confirm, string? error, bool tooMany, string? typed, string? at = null)
     {
-        // The form's redirects may end at the app (nothing new to ask), so the policy names it.
-        if (open is not null) http.SetPolicy(new PagePolicy([SecurityHeaders.FormTarget(open.Authorization.Request.RedirectUri.Value)]));
-        var action = pages.At(open is null ? "/signin" : $"/signin/{open.Authorization.Id:N}");
+        if (open is not null) http.SetPolicy(open.Policy);
+        var action = pages.At(at ?? (open is null ? "/signin" : $"/signin/{open.Authorization.Id:N}"));
         var username = typed ?? (confirm is not null ? await NameOf(confirm.Subject, http.RequestAborted) : open?.Private.LoginHint);
         var status = tooMany || error == SignInModel.Busy ? StatusCodes.Status429TooManyRequests : error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest;
-        return PageFrame.Page<SignInPage>(new SignInModel(pages.Site, pages.Field(http), action, open is null ? null : pages.App(open.Client, open.Authorization.Request.RedirectUri.Value),
+        return PageFrame.Page<SignInPage>(new SignInModel(pages.Site, pages.Field(http), action, open is null ? null : pages.App(open.Client, open.ReturnsTo?.Value ?? ""),
             username, confirm is not null && error is null && !tooMany, error, tooMany, confirm is null ? null : $"{action}/other"), status);
     }
 
-    public async Task<IResult> SubmitAsync(HttpContext http, OpenRequest? open, string then)
+    public async Task<IResult> SubmitAsync(HttpContext http, OpenRequest? open, string then, string? at = null)
     {
         if (await pages.RefuseForgedAsync(http) is { } forged) return forged;
         var form = await Parameters.OfFormAsync(http.Request, http.RequestAborted);
         var username = form?["username"] ?? "";
         var password = form?["password"] ?? "";
-        if (username.Length is 0 or > 256 || password.Length is 0 or > 256) return await PageAsync(http, open, null, SignInModel.WrongPassword, false, username);
+        if (username.Length is 0 or > 256 || password.Length is 0 or > 256) return await PageAsync(http, open, null, SignInModel.WrongPassword, false, username, at);
 
         var client = open?.Client.ClientId;
         var cause = await causes.Of(http, Cause.System("sign-in"), client);
         var (outcome, found) = await passwords.TryAsync(username.Trim(), new Secret(password), cause, http.RequestAborted);
         if (outcome is SignInOutcome.TooManyTries or SignInOutcome.Busy) http.Response.Headers.RetryAfter = outcome == SignInOutcome.Busy ? "5" : "900";
-        if (outcome == SignInOutcome.Busy) return await PageAsync(http, open, null, SignInModel.Busy, false, username);
+        if (outcome == SignInOutcome.Busy) return await PageAsync(http, open, null, SignInModel.Busy, false, username, at);
         if (outcome != SignInOutcome.Proven || found is not { } subject)
-            return await PageAsync(http, open, null, outcome == SignInOutcome.TooManyTries ? null : SignInModel.WrongPassword, outcome == SignInOutcome.TooManyTries, username);
+            return await PageAsync(http, open, null, outcome == SignInOutcome.TooManyTries ? null : SignInModel.WrongPassword, outcome == SignInOutcome.TooManyTries, username, at);
 
         var current = BrowserSession.IdOf(http);
         var fresh = Guid.CreateVersion7(clock.GetUtcNow());

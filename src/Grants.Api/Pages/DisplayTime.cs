@@ -34,6 +34,15 @@ public static class DisplayTime
     public static string Zone(TimeZoneInfo zone) =>
         zone.Id is "Etc/UTC" or "UTC" ? "UTC" : zone.Id.Replace('_', ' ');
 
+    /// <summary>"just now", "40 seconds ago" or "3 minutes ago".</summary>
+    public static string Ago(DateTimeOffset at, DateTimeOffset now) => (now - at).TotalSeconds switch
+    {
+        < 2 => "just now",
+        < 60 and var seconds => string.Create(CultureInfo.InvariantCulture, $"{Math.Floor(seconds):0} seconds ago"),
+        < 120 => "1 minute ago",
+        var seconds => string.Create(CultureInfo.InvariantCulture, $"{Math.Floor(seconds / 60):0} minutes ago"),
+    };
+
     /// <summary>How far a view lags behind the log: "0.2 s behind".</summary>
     public static string Behind(double seconds) => seconds switch
     {

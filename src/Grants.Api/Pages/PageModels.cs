@@ -116,6 +116,7 @@ public sealed record SignInModel(
 /// <param name="AlreadyAllowed">What it may do already; if there is any, the page asks only for more.</param>
 /// <param name="TextVersion">The version of the words on the page; comes back with the answer as <c>text</c>.</param>
 /// <param name="Error">What was wrong with the answer.</param>
+/// <param name="Device">The device that asks; null when an app in this browser does.</param>
 public sealed record ConsentModel(
     SiteModel Site,
     Antiforgery Antiforgery,
@@ -131,11 +132,45 @@ public sealed record ConsentModel(
     string? ChangedName,
     IReadOnlyList<PermissionModel> AlreadyAllowed,
     string TextVersion,
-    string? Error)
+    string? Error,
+    DeviceModel? Device = null)
 {
     /// <summary>The services that it names as those where it uses all this (RFC 8707); empty when it names none.</summary>
     public IReadOnlyList<string> OnlyAt { get; init; } = [];
 }
+
+/// <summary>A device that waits for an answer, as the person who answers has to recognise it (RFC 8628 §5.4).</summary>
+/// <param name="Code">The user code as the device shows it.</param>
+/// <param name="Started">"40 seconds ago".</param>
+/// <param name="Address">Where its request came from.</param>
+/// <param name="FromElsewhere">That is another network than the one of this browser.</param>
+public sealed record DeviceModel(string Code, string Started, string? Address, bool FromElsewhere);
+
+/// <summary>The page where the code on a device is typed. Posts <c>user_code</c>.</summary>
+/// <param name="UserCode">What stands in the field.</param>
+/// <param name="Error">What was wrong with the code: <see cref="NotActive"/> or <see cref="Throttled"/>.</param>
+public sealed record UserCodeModel(
+    SiteModel Site,
+    Antiforgery Antiforgery,
+    string Action,
+    string SignedInAs,
+    string SignOutUrl,
+    string? UserCode,
+    string? Error)
+{
+    /// <summary>The one answer for a code that is unknown, used, expired or none at all.</summary>
+    public const string NotActive = "That code isn't active. Check it, or get a new one on your device.";
+
+    public const string Throttled = "Too many codes. Wait 15 minutes, then get a new one on your device.";
+}
+
+/// <summary>The page after the answer to a device.</summary>
+/// <param name="Allowed">Whether it may go on.</param>
+public sealed record DeviceAnsweredModel(
+    SiteModel Site,
+    AppModel App,
+    bool Allowed,
+    string ConnectedAppsUrl);
 
 /// <summary>An error that must not be sent to the app (RFC 6749 §4.1.2.1), told to the person.</summary>
 /// <param name="Title">"This link doesn't work".</param>

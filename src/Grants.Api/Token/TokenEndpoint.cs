@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Grants.Api.Authorize;
+using Grants.Api.DeviceAuthorization;
 using Grants.Api.Dpop;
 using Grants.Api.Http;
 using Grants.Api.Keys;
@@ -32,6 +33,7 @@ public static class TokenEndpoint
         return TokenRequest.Parse(form, client) switch
         {
             TokenRequest.AuthorizationCode ask => await grants.RedeemAsync(http, client, ask),
+            TokenRequest.DeviceCode ask => await grants.PollAsync(http, client, ask),
             TokenRequest.RefreshToken ask => await grants.RefreshAsync(http, client, ask),
             TokenRequest.ClientCredentials ask => await grants.IssueAsync(http, client, ask),
             TokenRequest.TokenExchange ask => await exchange.ExchangeAsync(http, client, ask),
@@ -46,9 +48,10 @@ public static class TokenEndpoint
 /// One method per grant type: which streams, which decision. The DPoP proof is checked when the handle is known to be ours: before that,
 /// nobody may cause a query.
 /// </summary>
-public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, DpopProofs proofs, RepeatedChallenges challenges, Causes causes, Settings settings, TimeProvider clock)
+public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, DpopProofs proofs, RepeatedChallenges challenges, DevicePolls polls, Causes causes, Settings settings, TimeProvider clock)
 {
     private static readonly OAuthError UnknownCode = new(ErrorCode.InvalidGrant, "The code is unknown.");
+    private static readonly OAuthError UnknownDevice = new(ErrorCode.InvalidGrant, "The device code is unknown.");
     private static readonly OAuthError UnknownToken = new(ErrorCode.InvalidGrant, "The refresh token is unknown.");
 
     public async Task<IResult> RedeemAsync(HttpContext http, Client client, TokenRequest.AuthorizationCode ask)
@@ -69,6 +72,32 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
             http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner), begins: code.Family);
         if (decision is Accepted<IssuedTokens>) challenges.Redeemed(client.ClientId, authorization!.Request.Challenge);
         return await Answer(http, client, decision, authorization, subject);
+    }
+
+    /// <summary>As long as nobody has answered, a poll only reads: no event tells of it (E11).</summary>
+    public async Task<IResult> PollAsync(HttpContext http, Client client, TokenRequest.DeviceCode ask)
+    {
+        if (handles.OpenDevice(ask.Code.Expose()) is not { Authorization: var id }) return new OAuthErrorResult(UnknownDevice);
+        var (jkt, badProof) = await proofs.CheckAsync(http);
+        if (badProof is not null) return new OAuthErrorResult(badProof);
+        var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
+        RedeemCode.Request Request(StreamsRead streams) => new(streams.Client(client.Id)!, null, null, catalogue, settings.Issuer, jkt);
+
+        var read = await log.Read([id, client.Id], http.RequestAborted);
+        var waiting = read.Authorization(id);
+        if (waiting?.Code is not { } code)
+        {
+            var refused = (Refused<IssuedTokens>)RedeemDeviceCode.Decide(waiting, null, null, Request(read), clock.GetUtcNow());
+            return refused.Error.Code == ErrorCode.AuthorizationPending && await polls.TooSoonAsync(id, waiting!.ExpiresAt, http.RequestAborted)
+                ? new OAuthErrorResult(new OAuthError(ErrorCode.SlowDown, "Wait 5 seconds longer between two polls from now on."))
+                : new OAuthErrorResult(refused.Error);
+        }
+
+        var owner = await lookups.OwnerOfAsync(code.Grant, http.RequestAborted);
+        var decision = await log.Commit(await CauseOf(http, client, owner), [id, code.Grant, code.Family],
+            (streams, now) => RedeemDeviceCode.Decide(streams.Authorization(id), GrantOf(streams, code.Grant, owner), streams.Family(code.Family), Request(streams), now),
+            http.RequestAborted, streams => streams.Authorization(id)?.Subject?.Session, reliesOn: ReliedOn(client, owner), begins: code.Family);
+        return await Answer(http, client, decision);
     }
 
     public async Task<IResult> RefreshAsync(HttpContext http, Client client, TokenRequest.RefreshToken ask)

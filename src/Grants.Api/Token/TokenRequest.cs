@@ -19,6 +19,9 @@ public abstract record TokenRequest
     /// <param name="Resources">As named, RFC 8707 §2.2; null when none are.</param>
     public sealed record RefreshToken(Secret Token, ScopeSet? Scopes, ValueList<string>? Resources = null) : TokenRequest;
 
+    /// <summary>RFC 8628 §3.4.</summary>
+    public sealed record DeviceCode(Secret Code) : TokenRequest;
+
     /// <summary>RFC 6749 §4.4.</summary>
     /// <param name="Resources">As named, RFC 8707 §2.2; null when none are.</param>
     public sealed record ClientCredentials(ScopeSet? Scopes, ValueList<string>? Resources = null) : TokenRequest;
@@ -54,6 +57,8 @@ public abstract record TokenRequest
                 return new AuthorizationCode(new Secret(code), form["redirect_uri"] is { } uri ? new RedirectUri(uri) : null, form["code_verifier"] is { } verifier ? new Secret(verifier) : null, resources);
             case GrantType.RefreshToken:
                 return form["refresh_token"] is { } token ? new RefreshToken(new Secret(token), asked, resources) : Fault(ErrorCode.InvalidRequest, "refresh_token is missing.");
+            case GrantType.DeviceCode:
+                return form["device_code"] is { } device ? new DeviceCode(new Secret(device)) : Fault(ErrorCode.InvalidRequest, "device_code is missing.");
             case GrantType.TokenExchange:
                 return Exchange(form, asked);
             case GrantType.JwtBearer:

@@ -58,7 +58,7 @@ public static class AnswerConsent
             // The grant before the consent that names it: whoever reads the log in order then knows the grant already.
             .. changes.Select(change => new StreamEvent(grantId, change)),
             On(authorization, new AuthorizationEvent.ConsentGranted(grantId, asked, granted, refused, ask.Text, now)),
-            On(authorization, new AuthorizationEvent.CodeIssued(grantId, ask.NewFamily, granted, now, now + Authorization.CodeLifetime)),
+            On(authorization, new AuthorizationEvent.CodeIssued(grantId, ask.NewFamily, granted, now, authorization.CodeExpiresAt(now))),
         ]);
     }
 

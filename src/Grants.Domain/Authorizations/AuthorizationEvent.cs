@@ -17,6 +17,17 @@ public abstract record AuthorizationEvent : IDomainEvent
     /// <param name="ExpiresAt">After this moment nobody can answer the request any more.</param>
     public sealed record Requested(AuthorizationRequest Request, string Browser, DateTimeOffset At, DateTimeOffset ExpiresAt) : AuthorizationEvent;
 
+    /// <summary>A device asks, and waits for a person to type its user code in a browser elsewhere: RFC 8628 §3.1. First in its stream.</summary>
+    /// <param name="UserCode">Keyed hash of the code. No two requests have the same: an index of the log sees to it.</param>
+    /// <param name="DpopJkt">The key that the device proved, and has to prove with each poll; null when it proved none.</param>
+    /// <param name="ExpiresAt">From this moment on nobody can answer any more.</param>
+    public sealed record DeviceRequested(ClientId Client, ScopeSet Scopes, string UserCode, JwkThumbprint? DpopJkt, DateTimeOffset At, DateTimeOffset ExpiresAt) : AuthorizationEvent;
+
+    /// <summary>A person who is signed in typed the user code. After <see cref="DeviceRequested"/>.</summary>
+    /// <param name="Browser">Keyed hash of the browser's own cookie: only that browser may go on with this request.</param>
+    /// <param name="UserCode">The code, sealed for the person, so that the page which asks can show it. It is spent.</param>
+    public sealed record UserCodeEntered(string Browser, SealedText UserCode, DateTimeOffset At) : AuthorizationEvent;
+
     public sealed record SubjectAuthenticated(SubjectId Subject, Guid Session, Authentication Authentication, DateTimeOffset At) : AuthorizationEvent;
 
     /// <param name="Asked">All that the page asked about.</param>
@@ -57,6 +68,13 @@ public sealed record AuthorizationRequest(ClientId Client, RedirectUri RedirectU
     CodeChallenge Challenge, ValueList<string> Prompt, int? MaxAgeSeconds, SubjectId? HintedSubject, SealedText? Private, JwkThumbprint? DpopJkt = null,
     ValueList<string>? Resources = null, ValueList<string>? AcrValues = null, ValueList<string>? IdTokenClaims = null)
 {
+    /// <summary>How old the sign-in of whoever answers a device may be. An open browser must not be enough to let somebody else's device in.</summary>
+    public static readonly TimeSpan DeviceMaxAge = TimeSpan.FromMinutes(15);
+
+    /// <summary>A device's request: it has no address to go back to, and its code never passes through a browser, so there is nothing to challenge.</summary>
+    public static AuthorizationRequest OfDevice(ClientId client, ScopeSet scopes, JwkThumbprint? dpopJkt) =>
+        new(client, new RedirectUri(""), false, "", scopes, new CodeChallenge(""), [], (int)DeviceMaxAge.TotalSeconds, null, null, dpopJkt);
+
     public bool Prompts(string value) => Prompt.Contains(value);
 
     /// <summary>The same for a key that was proven along with it; null when it names another one: RFC 9449 §10.1.</summary>

@@ -46,7 +46,8 @@ public static class ContinueAuthorization
 
         var live = grant is not null && grant.IsLive(now) ? grant : null;
         var held = live?.ScopesAt(request.Resources) ?? [];
-        if (live is null || MustAsk(request, ask.Client, live.Refused, held))
+        // A device is asked about each time: whose it is, only the person can tell (RFC 8628 §5.4).
+        if (live is null || authorization.Device is not null || MustAsk(request, ask.Client, live.Refused, held))
         {
             return request.Prompts(PromptValue.None)
                 ? Refuse(authorization, ErrorCode.ConsentRequired, "The person has to be asked.", seen, now)

@@ -18,7 +18,7 @@ public static class RedeemCode
     public static Decision<IssuedTokens> Decide(Authorization? authorization, Grant? grant, TokenFamily? family, Request ask, DateTimeOffset now)
     {
         if ((ask.Client.WhyNotUse(GrantType.AuthorizationCode) ?? ask.Client.WhyNotBoundTo(ask.Jkt)) is { } fault) return new Refused<IssuedTokens>(fault, []);
-        if (authorization is not { Code: { } code, Subject: { } subject }) return Refuse("The code is unknown.");
+        if (authorization is not { Code: { } code, Subject: { } subject, Device: null }) return Refuse("The code is unknown.");
         if (authorization.Request.Client != ask.Client.ClientId) return Refuse("The code was issued to another client.");
 
         // After the client check, so that a stranger with a stale code can't end someone's tokens: RFC 6749 §4.1.2.
@@ -30,7 +30,12 @@ public static class RedeemCode
         if (authorization.Request.DpopJkt is { } key && ask.Jkt != key) return Refuse("The code is bound to another key."); // RFC 9449 §10
         if (grant is null || !grant.IsLive(now)) return Refuse("The access was removed.");
         if (family is not null) return Refuse("The code was already used.");
+        return Issue(authorization, code, subject, grant, ask, now);
+    }
 
+    /// <summary>The tokens that an answered request comes to, whether a code fetches them or a device code.</summary>
+    internal static Decision<IssuedTokens> Issue(Authorization authorization, AuthorizationEvent.CodeIssued code, AuthorizationEvent.SubjectAuthenticated subject, Grant grant, Request ask, DateTimeOffset now)
+    {
         var metadata = ask.Client.Metadata;
         var resources = authorization.Request.Resources;
         var facts = new FamilyFacts(ask.Client.ClientId, subject.Subject, grant.Id, subject.Session, code.Scopes.Intersect(grant.ScopesAt(resources)), subject.Authentication,
@@ -60,7 +65,7 @@ public static class RedeemCode
     }
 
     /// <summary>The first replay ends the family; later ones find it ended and are only refused, so nobody can fill the log with them.</summary>
-    private static IEnumerable<StreamEvent> Replay(Authorization authorization, AuthorizationEvent.CodeIssued code, TokenFamily? family, DateTimeOffset now)
+    internal static IEnumerable<StreamEvent> Replay(Authorization authorization, AuthorizationEvent.CodeIssued code, TokenFamily? family, DateTimeOffset now)
     {
         if (authorization.Replayed) yield break;
         yield return new StreamEvent(authorization.Id, new AuthorizationEvent.CodeReplayed(now));

@@ -169,12 +169,15 @@ public static class GrantType
     public const string RefreshToken = "refresh_token";
     public const string ClientCredentials = "client_credentials";
 
+    /// <summary>RFC 8628 §3.4.</summary>
+    public const string DeviceCode = "urn:ietf:params:oauth:grant-type:device_code";
+
     /// <summary>RFC 8693 §2.1.</summary>
     public const string TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange";
 
     /// <summary>RFC 7523 §2.1.</summary>
     public const string JwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-    public static readonly ValueList<string> Supported = [AuthorizationCode, RefreshToken, ClientCredentials, TokenExchange, JwtBearer];
+    public static readonly ValueList<string> Supported = [AuthorizationCode, RefreshToken, ClientCredentials, DeviceCode, TokenExchange, JwtBearer];
 }
 
 /// <summary>Ways for a client to authenticate at the token endpoint, RFC 7591 §2.</summary>

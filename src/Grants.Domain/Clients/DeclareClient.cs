@@ -72,8 +72,8 @@ public static class DeclareClient
             return Metadata("client_credentials needs a client that can keep a secret.");
         if (WhyNotExchange(client) is { } exchange)
             return Metadata(exchange);
-        if (client.GrantTypes.Contains(GrantType.RefreshToken) && !client.GrantTypes.Contains(GrantType.AuthorizationCode))
-            return Metadata("refresh_token needs authorization_code.");
+        if (client.GrantTypes.Contains(GrantType.RefreshToken) && !client.GrantTypes.Contains(GrantType.AuthorizationCode) && !client.GrantTypes.Contains(GrantType.DeviceCode))
+            return Metadata($"refresh_token needs authorization_code or {GrantType.DeviceCode}.");
         if (client.GrantTypes.Contains(GrantType.AuthorizationCode) && client.RedirectUris.Count == 0)
             return new OAuthError(ErrorCode.InvalidRedirectUri, "authorization_code needs at least one redirect_uri.");
         if (!client.OptionalScopes.IsSubsetOf(client.Scope))

@@ -45,6 +45,7 @@ public sealed class DeadlinesTable : ProjectionBase, IProjection
     {
         AuthorizationEvent.Pushed pushed => new(e.StreamId, pushed.ExpiresAt),
         AuthorizationEvent.Requested requested => new(e.StreamId, requested.ExpiresAt),
+        AuthorizationEvent.DeviceRequested device => new(e.StreamId, device.ExpiresAt),
         AuthorizationEvent.CodeIssued code => new(e.StreamId, code.ExpiresAt),
         SessionEvent.Started started => new(e.StreamId, started.ExpiresAt),
         GrantEvent.Created created => new(e.StreamId, created.ExpiresAt),

@@ -86,7 +86,7 @@ public sealed class DiscoveryTests(AppFixture app)
         var metadata = await MetadataAsync();
         foreach (var (name, value) in metadata.Where(member => member.Key.EndsWith("_endpoint", StringComparison.Ordinal) || member.Key == "jwks_uri"))
         {
-            var status = (int)(await app.NewVisitor().SendOnceAsync(new HttpRequestMessage(name is "pushed_authorization_request_endpoint" or "token_endpoint" or "introspection_endpoint" or "revocation_endpoint" ? HttpMethod.Post : HttpMethod.Get, (string)value!))).Status;
+            var status = (int)(await app.NewVisitor().SendOnceAsync(new HttpRequestMessage(name is "pushed_authorization_request_endpoint" or "device_authorization_endpoint" or "token_endpoint" or "introspection_endpoint" or "revocation_endpoint" ? HttpMethod.Post : HttpMethod.Get, (string)value!))).Status;
             Assert.True(status is >= 200 and < 500 and not 404 and not 405, $"{name} {status}");
         }
     }
@@ -145,13 +145,14 @@ public sealed class DiscoveryTests(AppFixture app)
         {
             ["authorization_code"] = tokens.Ok,
             ["refresh_token"] = (await http.RefreshAsync(TestClient.Tally, tokens.RefreshToken)).Ok,
+            [Journey.DeviceCode] = (await http.PollAsync(TestClient.Tv, (await http.AskForDeviceAsync(TestClient.Tv)).DeviceCode)).Error == "authorization_pending",
             ["client_credentials"] = (await http.TokenAsync(TestClient.Report, ("grant_type", "client_credentials"))).Ok,
         };
         works[Exchanging.Exchange] = (await Exchanging.WorkingExchangeAsync(app)).Ok;
         works[Exchanging.Bearer] = (await Exchanging.WorkingAssertionAsync(app)).Ok;
-        foreach (var type in (string[])["password", "implicit", "urn:ietf:params:oauth:grant-type:device_code"])
+        foreach (var type in (string[])["password", "implicit", "urn:openid:params:grant-type:ciba"])
         {
-            var answer = await http.TokenAsync(TestClient.Tally, ("grant_type", type), ("username", "x"), ("password", "x"), ("assertion", "x"), ("device_code", "x"), ("subject_token", "x"));
+            var answer = await http.TokenAsync(TestClient.Tally, ("grant_type", type), ("username", "x"), ("password", "x"), ("assertion", "x"), ("subject_token", "x"));
             Assert.Equal((type, "unsupported_grant_type"), (type, answer.Error));
             works[type] = false;
         }

@@ -27,9 +27,14 @@ public sealed partial class PageSafetyTests(AppFixture app)
         var consent = await visitor.GetAsync(Journey.Ask(TestClient.Tally, ("prompt", "consent")).Address);
         var list = await visitor.GetAsync("/account/apps");
         var access = Access().Match(list.Body).Value;
+        using var http = app.NewClient();
+        var device = await visitor.ComeToDeviceAsync((await http.AskForDeviceAsync(TestClient.Tv)).UserCode);
+        var answered = await visitor.SubmitAsync(device, ("decision", "deny"));
         Page[] pages =
         [
-            signIn, consent, list,
+            signIn, consent, list, device, answered,
+            await stranger.GetAsync("/device"), await visitor.GetAsync("/device"), await visitor.GetAsync("/device?user_code=BBBB-BBBB"), await visitor.ComeToDeviceAsync("BBBB-BBBB"),
+            await stranger.PostAsync("/device", []), await stranger.GetAsync("/device/00000000000000000000000000000001/done"),
             await stranger.GetAsync("/"), await visitor.GetAsync("/"), await stranger.GetAsync("/signin"), await stranger.GetAsync($"{signIn.Address.AbsolutePath}/other"),
             await visitor.GetAsync(access), await visitor.GetAsync(access + "/remove"), await visitor.GetAsync("/account/apps?removed=1"), await visitor.GetAsync("/account/apps/00000000000000000000000000000001"),
             await visitor.GetAsync("/logout"), await stranger.GetAsync("/signed-out"), await stranger.GetAsync("/logout?post_logout_redirect_uri=https%3A%2F%2Fevil.example"),
@@ -41,7 +46,7 @@ public sealed partial class PageSafetyTests(AppFixture app)
         Page[] others =
         [
             await stranger.SendOnceAsync(new(HttpMethod.Get, Journey.Ask(TestClient.Tally).Address)), await stranger.SendOnceAsync(new(HttpMethod.Get, "/account/apps")), await stranger.GetAsync(Journey.Ask(TestClient.Tally, ("scope", "bad")).Address),
-            await stranger.GetAsync("/nothing"), await stranger.SendOnceAsync(new(HttpMethod.Put, "/authorize")), await stranger.GetAsync("/userinfo"), await stranger.PostAsync("/token", []), await stranger.GetAsync("/healthz"),
+            await stranger.GetAsync("/nothing"), await stranger.SendOnceAsync(new(HttpMethod.Put, "/authorize")), await stranger.GetAsync("/userinfo"), await stranger.PostAsync("/token", []), await stranger.PostAsync("/device_authorization", []), await stranger.GetAsync("/healthz"),
         ];
 
         foreach (var page in pages.Concat(others))
@@ -123,6 +128,8 @@ public sealed partial class PageSafetyTests(AppFixture app)
             await visitor.GetAsync($"/logout?post_logout_redirect_uri={Uri.EscapeDataString(hostile)}&state={Uri.EscapeDataString(hostile)}"),
             await visitor.GetAsync($"/signed-out?error={Uri.EscapeDataString(hostile)}"),
             await visitor.GetAsync($"/signin?error={Uri.EscapeDataString(hostile)}"),
+            await visitor.GetAsync($"/device?user_code={Uri.EscapeDataString(hostile)}"),
+            await (await app.SignedInAsync()).ComeToDeviceAsync(hostile),
         ];
         foreach (var page in pages)
         {
@@ -149,7 +156,7 @@ public sealed partial class PageSafetyTests(AppFixture app)
         {
             foreach (var fields in (IEnumerable<KeyValuePair<string, string>>[])[many, longName, longValue])
             {
-                foreach (var path in (string[])["/signin", "/authorize", "/logout", "/logout/confirm", "/token", "/userinfo", "/account/apps/00000000000000000000000000000001/remove"])
+                foreach (var path in (string[])["/signin", "/authorize", "/logout", "/logout/confirm", "/token", "/device_authorization", "/device", "/userinfo", "/account/apps/00000000000000000000000000000001/remove"])
                 {
                     var answer = await visitor.SendOnceAsync(new(HttpMethod.Post, path) { Content = new FormUrlEncodedContent(page.HiddenFields.Concat(fields)) });
                     Assert.True((int)answer.Status is (>= 400 and < 500) || (path == "/logout" && (int)answer.Status < 400), $"{path} {answer.Status}");

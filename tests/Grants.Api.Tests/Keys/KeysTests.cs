@@ -30,6 +30,13 @@ public sealed class KeysTests(AppFixture app) : IClassFixture<AppFixture>
         Assert.Equal(pushed, Handles.OpenPushed(Handles.Seal(pushed)));
         for (var i = 0; i < Handles.Seal(pushed).Length; i++) Assert.Null(Handles.OpenPushed(Changed(Handles.Seal(pushed), i)));
         Assert.Null(Handles.OpenPushed(Handles.Seal(code)));
+        var device = new DeviceHandle(Id());
+        Assert.Matches("^grd_[A-Za-z0-9_-]{28}\\.[A-Za-z0-9_-]{43}$", Handles.Seal(device));
+        Assert.Equal(device, Handles.OpenDevice(Handles.Seal(device)));
+        for (var i = 0; i < Handles.Seal(device).Length; i++) Assert.Null(Handles.OpenDevice(Changed(Handles.Seal(device), i)));
+        // A request_uri goes through the browser: it must not do for the device code of the same stream.
+        Assert.Null(Handles.OpenDevice(Handles.Seal(new PushedHandle(device.Authorization))));
+        Assert.Null(Handles.OpenDevice("grd_" + Handles.Seal(new PushedHandle(device.Authorization))[4..]));
     }
 
     [Fact, Trait("Attack", "T13"), Trait("Attack", "C3")]

@@ -77,7 +77,7 @@ public sealed class TokenEndpointTests(AppFixture app) : IClassFixture<AppFixtur
         { "refresh_token", "refresh_token=grr_abc", "unauthorized_client" },
         { "password", "username=sam&password=secret", "unsupported_grant_type" }, // TK-13
         { "implicit", "", "unsupported_grant_type" },
-        { "urn:ietf:params:oauth:grant-type:device_code", "device_code=x", "unsupported_grant_type" },
+        { "urn:ietf:params:oauth:grant-type:device_code", "device_code=x", "unauthorized_client" },
         { "urn:ietf:params:oauth:grant-type:token-exchange", "", "unauthorized_client" },
         { "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion=x", "unauthorized_client" },
         { "CLIENT_CREDENTIALS", "", "unsupported_grant_type" },

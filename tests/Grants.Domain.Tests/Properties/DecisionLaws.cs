@@ -32,6 +32,8 @@ public sealed class DecisionLaws
         Redeem(past, ask);
         Refresh(past, ask);
         TakeUp(past, ask);
+        Poll(past, ask);
+        EnterUserCode.Decide(past.Authorization, new(ask.Client, "browser", new SealedText("sealed"), BankCatalogue), ask.Now);
         IssueClientToken.Decide(new(ask.Client, ask.Scopes, Id(22), BankCatalogue, Issuer), ask.Now);
         RevokeGrant.Decide(past.Grant, new(ask.Owner, EndedBy.Person, ""), ask.Now);
         RevokeToken.Decide(past.Family, past.Grant, new(ask.Client.ClientId, ask.Allow ? ask.Generation : null), ask.Now);
@@ -93,6 +95,26 @@ public sealed class DecisionLaws
         Assert.IsType<Refused<IssuedTokens>>(second);
         Assert.True(once.After(second).Find<TokenFamily>(tokens.Family)!.Revoked || past.Authorization!.Replayed);
         Assert.Empty(Redeem(once.After(second), ask).Events);
+        return true;
+    }, Print, cases: 1000);
+
+    [Fact, Trait("Law", "L2"), Trait("Rule", "DV-4"), Trait("Attack", "C13")]
+    public void Polling_a_second_time_never_opens_a_second_family_and_ends_the_first() => Law.HoldsWhere(Gen.Select(Cases, Gen.Int[0, 59], (given, second) => (given.History, Ask: given.Ask with
+    {
+        Client = AClient(PublicWeb with { GrantTypes = [GrantType.DeviceCode, GrantType.RefreshToken] }),
+        Now = Noon.AddSeconds(second),
+    })), given =>
+    {
+        // A story about a request that came with a browser, begun by a device instead.
+        var past = Scenario.Given([On(RequestId, new AuthorizationEvent.DeviceRequested(Tally, Asked, "hash", null, Noon, Noon + RequestDevice.Lifetime)), .. given.History.Where(e => e.Event is not (TokenFamilyEvent or AuthorizationEvent.CodeRedeemed or AuthorizationEvent.CodeReplayed))]);
+        var first = Poll(past, given.Ask);
+        var once = past.After(first);
+        var second = Poll(once, given.Ask);
+        if (first is not Accepted<IssuedTokens>(var tokens, _)) return false;
+        Assert.IsType<Refused<IssuedTokens>>(second);
+        Assert.True(once.After(second).Find<TokenFamily>(tokens.Family)!.Revoked);
+        Assert.Empty(Poll(once.After(second), given.Ask).Events);
+        Assert.IsType<Refused<IssuedTokens>>(Redeem(past, given.Ask));
         return true;
     }, Print, cases: 1000);
 
@@ -200,6 +222,9 @@ public sealed class DecisionLaws
 
     private static Decision<IssuedTokens> Redeem(Scenario past, Ask ask) => RedeemCode.Decide(past.Authorization, past.Grant, past.Family,
         new(ask.Client, ask.RedirectUri is { } uri ? new RedirectUri(uri) : null, ask.Verifier is { } verifier ? new Secret(verifier) : null, BankCatalogue, Issuer), ask.Now);
+
+    private static Decision<IssuedTokens> Poll(Scenario past, Ask ask) =>
+        RedeemDeviceCode.Decide(past.Authorization, past.Grant, past.Family, new(ask.Client, null, null, BankCatalogue, Issuer), ask.Now);
 
     private static Decision<IssuedTokens> Refresh(Scenario past, Ask ask, JwkThumbprint? jkt = null) =>
         RefreshTokens.Decide(past.Family, past.Grant, new(ask.Client, ask.Generation, ask.Scopes, BankCatalogue, Issuer, jkt), ask.Now);

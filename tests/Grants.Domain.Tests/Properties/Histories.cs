@@ -22,7 +22,7 @@ internal static class Histories
 
     public static readonly Gen<Client> AnyClient = Gen.OneOf(
         AClient(), AClient(PublicWeb), AClient(PublicWeb with { ApplicationType = "native" }), AClient(Web with { OptionalScopes = [] }),
-        AClient(Web with { RefreshRetryWindow = TimeSpan.Zero }), AClient(Web with { GrantTypes = [] }), AClient(Web, new ClientEvent.Suspended("", Noon)), AnotherClient());
+        AClient(PublicWeb with { GrantTypes = [GrantType.DeviceCode, GrantType.RefreshToken] }), AClient(Web with { RefreshRetryWindow = TimeSpan.Zero }), AClient(Web with { GrantTypes = [] }), AClient(Web, new ClientEvent.Suspended("", Noon)), AnotherClient());
 
     private static readonly Gen<string> Who = Gen.OneOf(EndedBy.Person, EndedBy.Client, EndedBy.Operator, EndedBy.System);
 
@@ -51,6 +51,8 @@ internal static class Histories
     public static readonly Gen<AuthorizationEvent> AnyAuthorizationEvent = Gen.OneOf<AuthorizationEvent>(
         Gen.Select(AnyRequest, Moment, (request, at) => (AuthorizationEvent)new AuthorizationEvent.Requested(request, "browser", at, at + Authorization.Lifetime)),
         Gen.Select(AnyRequest, Moment, (request, at) => (AuthorizationEvent)new AuthorizationEvent.Pushed(request, at, at.AddSeconds(90))),
+        Gen.Select(Scopes, Moment, (scopes, at) => (AuthorizationEvent)new AuthorizationEvent.DeviceRequested(Tally, scopes, "hash", null, at, at + RequestDevice.Lifetime)),
+        Moment.Select(at => (AuthorizationEvent)new AuthorizationEvent.UserCodeEntered("browser", new SealedText("sealed"), at)),
         Gen.Select(Someone, Moment, (who, at) => (AuthorizationEvent)new AuthorizationEvent.SubjectAuthenticated(who, SessionId, Authentication.ByPassword(at), at)),
         Gen.Select(Scopes, Moment, (scopes, at) => (AuthorizationEvent)new AuthorizationEvent.ConsentGranted(GrantId, Asked, scopes, [], Text, at)),
         Gen.Select(Scopes, Moment, (scopes, at) => (AuthorizationEvent)new AuthorizationEvent.ConsentReused(GrantId, scopes, at)),

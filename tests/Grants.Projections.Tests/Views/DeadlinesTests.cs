@@ -18,6 +18,7 @@ public sealed class DeadlinesTests
     public static TheoryData<string, IDomainEvent, DateTimeOffset> Beginnings => new()
     {
         { "a pushed request", new AuthorizationEvent.Pushed(null!, Noon, Noon.AddSeconds(90)), Noon.AddSeconds(90) },
+        { "a device's request", new AuthorizationEvent.DeviceRequested(new("tally"), ["x"], "hash", null, Noon, Noon.AddMinutes(10)), Noon.AddMinutes(10) },
         { "a request", new AuthorizationEvent.Requested(null!, "browser", Noon, Noon.AddMinutes(15)), Noon.AddMinutes(15) },
         { "a code", new AuthorizationEvent.CodeIssued(Stream, Stream, ["x"], Noon, Noon.AddMinutes(1)), Noon.AddMinutes(1) },
         { "a session", new SessionEvent.Started(default, Authentication.ByPassword(Noon), Noon.AddHours(12)), Noon.AddHours(12) },
