@@ -119,7 +119,7 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
         var ask = new DeclareCatalogue.Request(
             new(declared.Scopes.Select(scope => new ScopeDefinition(scope.Name, scope.Label, scope.Kind, scope.Risk, scope.Details))),
             new(declared.Resources.Select(resource => new ResourceDefinition(resource.Resource, resource.Name, ScopeSet.Of(resource.Scopes), resource.TokenFormat, resource.SigningAlg))),
-            new(declared.AuthorizationDetailsTypes.Select(type => new DetailsTypeDefinition(type.Type, type.Schema.ToJsonString(), type.Words, type.Risk, type.Protected))));
+            DetailsTypes: new(declared.AuthorizationDetailsTypes.Select(type => new DetailsTypeDefinition(type.Type, type.Schema.ToJsonString(), type.Words, type.Risk, type.Protected))));
         var decision = await log.Commit(cause, [Catalogue.StreamId], (streams, now) => DeclareCatalogue.Decide(streams.Catalogue(Catalogue.StreamId), ask, now), cancellation);
         return ((Accepted<ValueList<string>>)decision).Value;
     }

@@ -10,11 +10,11 @@ namespace Grants.Api.Details;
 /// <param name="Text">Members in the order of their names, no white space; numbers as they were written, since an amount must not be rounded.</param>
 public sealed record RequestedDetail(string Type, string Text, ValueList<string>? Locations)
 {
-    /// <summary>Longer parameters are refused before anything reads them (T9).</summary>
-    private const int LongestParameter = 8192;
-
     /// <summary>What the canonical forms may have together, in octets: they must fit into an access token (its reader stops at 8192 characters).</summary>
     private const int MostOctets = 4096;
+
+    /// <summary>Longer parameters are refused before anything reads them (T9). JSON can write any octet in six characters.</summary>
+    private const int LongestParameter = 6 * MostOctets;
 
     private const int MostObjects = 16;
 

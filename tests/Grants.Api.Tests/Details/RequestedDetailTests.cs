@@ -130,7 +130,7 @@ public sealed class RequestedDetailTests
         Assert.Equal(16, RequestedDetail.Parse(Many(16)).Details!.Count);
         Refused(Many(17));
 
-        string Long(int octets, string character) => $$"""[{"type":"x","a":"{{string.Concat(Enumerable.Repeat(character, (octets - 20) / Encoding.UTF8.GetByteCount(character)))}}"}]""";
+        string Long(int octets, string character) => $$"""[{"type":"x","a":"{{string.Concat(Enumerable.Repeat(character, (octets - 19) / Encoding.UTF8.GetByteCount(character)))}}"}]""";
         Assert.Equal(4096, Encoding.UTF8.GetByteCount(Read(Long(4096, "a")).Text));
         Refused(Long(4097, "a"));
         Refused(Long(4200, "é"));

@@ -299,7 +299,7 @@ public sealed class AuthorizationDetailsTests
     public void A_type_is_declared_once_and_again_when_it_changes()
     {
         var type = WithPayments.DetailsType("payment")!;
-        DeclareCatalogue.Request Ask(DetailsTypeDefinition declared) => new([], [], [declared]);
+        DeclareCatalogue.Request Ask(DetailsTypeDefinition declared) => new([], [], DetailsTypes: [declared]);
         Assert.Empty(DeclareCatalogue.Decide(WithPayments, Ask(type), Noon).Events);
         var changed = type with { Words = "Send {amount}" };
         var decision = DeclareCatalogue.Decide(WithPayments, Ask(changed), Noon);
