@@ -1,8 +1,7 @@
 using System.Diagnostics;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Grants.Api.Details;
-using Grants.Api.Pages;
-using System.Text.Json;
 using Grants.Domain.Catalogues;
 
 namespace Grants.Api.Tests.Details;
