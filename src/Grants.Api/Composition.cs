@@ -3,6 +3,7 @@ using Grants.Api.Authorize;
 using Grants.Api.Configuration;
 using Grants.Api.Consent;
 using Grants.Api.Database;
+using Grants.Api.Details;
 using Grants.Api.DeviceAuthorization;
 using Grants.Api.Discovery;
 using Grants.Api.Dpop;
@@ -97,6 +98,7 @@ public static class Composition
         .AddSingleton<ClientAuthentication>()
         .AddSingleton<Causes>()
         .AddSingleton<PageFrame>()
+        .AddSingleton<DetailsReader>()
         .AddSingleton<RequestObjects>()
         .AddSingleton<RequestReader>()
         .AddSingleton<PushedRequests>()

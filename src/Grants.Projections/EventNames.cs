@@ -87,6 +87,7 @@ public static class EventNames
         [typeof(CatalogueEvent.ScopeDeclared)] = "catalogue.scope_declared",
         [typeof(CatalogueEvent.ResourceDeclared)] = "catalogue.resource_declared",
         [typeof(CatalogueEvent.IssuerDeclared)] = "catalogue.issuer_declared",
+        [typeof(CatalogueEvent.DetailsTypeDeclared)] = "catalogue.details_type_declared",
     };
 
     private static readonly Dictionary<Type, Type> States = new Dictionary<Type, Type>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grants.Api.Details;
 using Grants.Api.Http;
 using Grants.Api.Log;
 using Grants.Api.Login;
@@ -36,7 +37,7 @@ public static class ConnectedAppsEndpoint
 }
 
 /// <summary>The pages behind <see cref="ConnectedAppsEndpoint"/>. Every one asks first whose session this is.</summary>
-public sealed class ConnectedApps(EventLog log, IDocumentStore store, AccessViews views, Lookups lookups, BrowserSession browser, Causes causes, PageFrame pages, SignInHandling signIn, TimeProvider clock)
+public sealed class ConnectedApps(EventLog log, IDocumentStore store, AccessViews views, Lookups lookups, BrowserSession browser, Causes causes, DetailsReader details, PageFrame pages, SignInHandling signIn, TimeProvider clock)
 {
     private const string ListAddress = "/account/apps";
     private string ListUrl => pages.At(ListAddress);
@@ -72,10 +73,14 @@ public sealed class ConnectedApps(EventLog log, IDocumentStore store, AccessView
         var (issued, live) = await views.TokenCountsAsync(id, http.RequestAborted);
         var permissions = Permissions(Set(grants[0].Scopes), catalogue, needed: true).ToList();
         var now = clock.GetUtcNow();
+        // The view has no details: they are read where they stand.
+        var standing = (await log.Read([id], http.RequestAborted)).Grant(id)?.Details;
+        var objects = standing is null ? null : await details.OpenAsync(standing, http.RequestAborted);
         return PageFrame.Page<AccessPage>(new AccessModel(pages.Site, await signIn.NameOf(session.Subject, http.RequestAborted), pages.Field(http), SignOutUrl, ListUrl, app,
             [.. permissions.Where(permission => catalogue.Scope(permission.Scope)?.Kind != "do")], [.. permissions.Where(permission => catalogue.Scope(permission.Scope)?.Kind == "do")],
             [.. Permissions(Set(grants[0].Declined), catalogue, needed: false)], live, await TimelineAsync(grants[0], app.App.Name, issued, catalogue, http.RequestAborted),
-            await FreshnessAsync(http.RequestAborted), null, TimeZoneInfo.Utc, now));
+            await FreshnessAsync(http.RequestAborted), null, TimeZoneInfo.Utc, now,
+            objects is null ? [] : [.. standing!.Zip(objects, (detail, said) => DetailsWords.Model(catalogue.DetailsType(detail.Type), detail.Type, said))]));
     }
 
     public async Task<IResult> AskRemoveAsync(HttpContext http, Guid id)
@@ -157,6 +162,7 @@ public sealed class ConnectedApps(EventLog log, IDocumentStore store, AccessView
         {
             GrantEvent.Created c => Line(e, c.At, TimelineKind.Allowed, "You allowed", $"{name} to use your account.", Words(c.Scopes)),
             GrantEvent.Widened { Added.Count: > 0 } w => Line(e, w.At, TimelineKind.Allowed, "You allowed", $"{name} more.", Words(w.Added)),
+            GrantEvent.Widened { Details: { Count: var count } } w => Line(e, w.At, TimelineKind.Allowed, "You allowed", $"{name} {(count == 1 ? "one thing" : $"{count} things")} in particular.", null),
             GrantEvent.Widened w => Line(e, w.At, TimelineKind.Allowed, "You confirmed", $"what {name} may do.", null),
             GrantEvent.Narrowed n => Line(e, n.At, TimelineKind.Ended, "You took back", $"some of what {name} may do.", Words(n.Removed)),
             GrantEvent.Revoked { By: EndedBy.Person } r => Line(e, r.At, TimelineKind.Ended, "You removed", $"the access of {name}.", null),

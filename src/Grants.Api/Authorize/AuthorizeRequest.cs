@@ -1,4 +1,5 @@
 using System.Globalization;
+using Grants.Api.Details;
 using Grants.Api.Http;
 using Grants.Domain.Authorizations;
 using Grants.Domain.Catalogues;
@@ -25,7 +26,9 @@ public abstract record AuthorizeRequest
 
     /// <param name="IdTokenHint">As sent; <see cref="RequestReader"/> verifies it.</param>
     /// <param name="Subject">The <c>sub</c> that the <c>claims</c> parameter wants, as sent.</param>
-    public sealed record Valid(Client Client, AuthorizationRequest Request, PrivateParameters Private, string? IdTokenHint, string? Subject = null) : AuthorizeRequest;
+    /// <param name="Details">What <see cref="RequestReader"/> found good of <c>authorization_details</c>; null when there are none.</param>
+    public sealed record Valid(Client Client, AuthorizationRequest Request, PrivateParameters Private, string? IdTokenHint, string? Subject = null,
+        IReadOnlyList<RequestedDetail>? Details = null) : AuthorizeRequest;
 
     /// <summary>Parses in the order that protocol and safety want: client, redirect URI, response mode, and then all else.</summary>
     /// <param name="client">The client that <c>client_id</c> names, if there is one.</param>
@@ -73,9 +76,10 @@ public abstract record AuthorizeRequest
         if (!metadata.GrantTypes.Contains(GrantType.AuthorizationCode)) return Error(ErrorCode.UnauthorizedClient, "The client may not use this flow.");
 
         if (!ScopeSet.TryParse(parameters["scope"], out var scopes)) return Error(ErrorCode.InvalidScope, "scope has a character that is not allowed.");
-        // An app that names no scope gets what it is registered for and can't do without: some clients never send one.
-        if (scopes.Count == 0) scopes = metadata.NeededOf(metadata.Scope).Except([StandardScopes.OfflineAccess]);
-        if (scopes.Count == 0) return Error(ErrorCode.InvalidScope, "scope is missing.");
+        // An app that names no scope gets what it is registered for and can't do without: some clients never send one. Details are enough (RFC 9396 §2).
+        var detailed = parameters["authorization_details"] is not null;
+        if (scopes.Count == 0 && !detailed) scopes = metadata.NeededOf(metadata.Scope).Except([StandardScopes.OfflineAccess]);
+        if (scopes.Count == 0 && !detailed) return Error(ErrorCode.InvalidScope, "scope is missing.");
         if (!scopes.IsSubsetOf(metadata.Scope) || scopes.Any(scope => !catalogue.Knows(scope))) return Error(ErrorCode.InvalidScope, "The client may not ask for this scope.");
 
         ClaimsParameter? claims = null;
@@ -85,7 +89,7 @@ public abstract record AuthorizeRequest
             scopes = scopes.Union(ScopeSet.Of(claims.Scopes.Where(scope => metadata.Scope.Contains(scope) && catalogue.Knows(scope))));
         }
 
-        (var resources, scopes, var misdirected) = ResourceIndicators.Ask(parameters.All("resource"), scopes, metadata, catalogue);
+        (var resources, scopes, var misdirected) = ResourceIndicators.Ask(parameters.All("resource"), scopes, metadata, catalogue, detailed);
         if (misdirected is not null) return Error(misdirected.Code, misdirected.Description);
         // OpenID Connect Core §11: ignored where no refresh token could come of it.
         if (!metadata.GrantTypes.Contains(GrantType.RefreshToken)) scopes = scopes.Except([StandardScopes.OfflineAccess]);

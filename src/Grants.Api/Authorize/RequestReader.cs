@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Grants.Api.Details;
 using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Signing;
@@ -9,7 +10,7 @@ using Grants.Domain.Protocol;
 namespace Grants.Api.Authorize;
 
 /// <summary>Reads an authorization request, whether a browser brings it or its client pushes it: the same parser, the same faults.</summary>
-public sealed class RequestReader(RequestObjects objects, Lookups lookups, TokenSigner signer, PairwiseNames names, PersonalData personal, Settings settings)
+public sealed class RequestReader(RequestObjects objects, Lookups lookups, TokenSigner signer, PairwiseNames names, PersonalData personal, DetailsReader details, Settings settings)
 {
     private static readonly OAuthError MustBePushed = new(ErrorCode.InvalidRequest, "The request must be pushed first (RFC 9126).");
     private static readonly OAuthError MustBeSigned = new(ErrorCode.InvalidRequest, "The request must be a signed request object (RFC 9101).");
@@ -31,11 +32,19 @@ public sealed class RequestReader(RequestObjects objects, Lookups lookups, Token
 
         var mustPush = settings.RequirePushedAuthorizationRequests || client?.Metadata.RequirePushedAuthorizationRequests == true;
         var mustSign = settings.RequireSignedRequestObject || client?.Metadata.RequireSignedRequestObject == true;
-        var read = AuthorizeRequest.Parse(parameters, client, await lookups.CatalogueAsync(cancellation), mustPush && !pushed ? MustBePushed : mustSign && !signed ? MustBeSigned : null);
-        if (read is not AuthorizeRequest.Valid valid || (valid.IdTokenHint ?? valid.Subject) is null) return read;
+        var catalogue = await lookups.CatalogueAsync(cancellation);
+        var read = AuthorizeRequest.Parse(parameters, client, catalogue, mustPush && !pushed ? MustBePushed : mustSign && !signed ? MustBeSigned : null);
+        if (read is not AuthorizeRequest.Valid valid || (valid.IdTokenHint ?? valid.Subject ?? parameters["authorization_details"]) is null) return read;
         var request = valid.Request;
         AuthorizeRequest.RedirectError Error(string code, string description) =>
             new(valid.Client, request.RedirectUri, request.ResponseMode, valid.Private.State, request.Prompts(PromptValue.None), new OAuthError(code, description));
+
+        if (parameters["authorization_details"] is { } asked)
+        {
+            var (objects, fault) = RequestedDetail.Parse(asked);
+            if ((fault ?? await details.WhyNotAsync(objects!, valid.Client, catalogue, guarded: pushed || signed)) is { } why) return Error(why.Code, why.Description);
+            valid = valid with { Details = objects };
+        }
 
         SubjectId? hinted = null;
         if (valid.IdTokenHint is { } hint)
@@ -64,7 +73,10 @@ public sealed class RequestReader(RequestObjects objects, Lookups lookups, Token
         || (await lookups.ClientAsync(hint.Client, cancellation))?.Metadata.PairwiseSector == client.Metadata.PairwiseSector;
 
     /// <summary>The request as an event keeps it, with what is private sealed.</summary>
-    public async Task<AuthorizationRequest> SealAsync(AuthorizeRequest.Valid valid, CancellationToken cancellation) =>
-        valid.Private == new PrivateParameters(null, null, null) ? valid.Request
-            : valid.Request with { Private = await personal.SealAsync(null, JsonSerializer.Serialize(valid.Private, ApiJson.Default.PrivateParameters), cancellation) };
+    public async Task<AuthorizationRequest> SealAsync(AuthorizeRequest.Valid valid, CancellationToken cancellation)
+    {
+        var request = valid.Details is null ? valid.Request : valid.Request with { Details = await details.SealAsync(valid.Details, owner: null, cancellation) };
+        return valid.Private == new PrivateParameters(null, null, null) ? request
+            : request with { Private = await personal.SealAsync(null, JsonSerializer.Serialize(valid.Private, ApiJson.Default.PrivateParameters), cancellation) };
+    }
 }

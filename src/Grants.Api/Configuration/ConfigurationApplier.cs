@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using Grants.Api.Details;
 using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
@@ -35,6 +36,8 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
                     throw new SettingsException($"Client {client.ClientId}: {member} names {unknown}, but no such resource is declared.");
             }
 
+            if (client.AuthorizationDetailsTypes.FirstOrDefault(type => catalogue.DetailsType(type) is null) is { } type)
+                throw new SettingsException($"Client {client.ClientId}: authorization_details_types names {type}, but no such type is declared.");
             if (await ApplyClientAsync(client, cause with { Client = new ClientId(client.ClientId) }, cancellation)) changes.Add($"client {client.ClientId}");
         }
 
@@ -97,9 +100,26 @@ public sealed class ConfigurationApplier(EventLog log, PersonalData personal, Cl
             if (resource is { SigningAlg: not null, TokenFormat: TokenFormat.Opaque }) throw new SettingsException($"Resource {resource.Resource}: nothing signs an opaque token, so signing_alg needs token_format jwt.");
         }
 
+        foreach (var type in declared.AuthorizationDetailsTypes)
+        {
+            if (type is not { Type: not null, Schema: not null, Words: not null } || !ScopeSet.IsToken(type.Type))
+                throw new SettingsException($"Authorization details type {type.Type}: it needs schema and words, and its name must be 1 to 128 characters as in a scope token.");
+            try
+            {
+                await DetailsSchema.CompileAsync(type.Schema.ToJsonString());
+            }
+            catch (SettingsException e)
+            {
+                throw new SettingsException($"Authorization details type {type.Type}: {e.Message}");
+            }
+
+            if (DetailsWords.WhyNot(type.Words, type.Schema) is { } fault) throw new SettingsException($"Authorization details type {type.Type}: {fault}");
+        }
+
         var ask = new DeclareCatalogue.Request(
             new(declared.Scopes.Select(scope => new ScopeDefinition(scope.Name, scope.Label, scope.Kind, scope.Risk, scope.Details))),
-            new(declared.Resources.Select(resource => new ResourceDefinition(resource.Resource, resource.Name, ScopeSet.Of(resource.Scopes), resource.TokenFormat, resource.SigningAlg))));
+            new(declared.Resources.Select(resource => new ResourceDefinition(resource.Resource, resource.Name, ScopeSet.Of(resource.Scopes), resource.TokenFormat, resource.SigningAlg))),
+            DetailsTypes: new(declared.AuthorizationDetailsTypes.Select(type => new DetailsTypeDefinition(type.Type, type.Schema.ToJsonString(), type.Words, type.Risk, type.Protected))));
         var decision = await log.Commit(cause, [Catalogue.StreamId], (streams, now) => DeclareCatalogue.Decide(streams.Catalogue(Catalogue.StreamId), ask, now), cancellation);
         return ((Accepted<ValueList<string>>)decision).Value;
     }

@@ -10,7 +10,7 @@ using Grants.Domain.Protocol;
 namespace Grants.Api.Configuration;
 
 /// <summary>
-/// The declared configuration: a JSON file with scopes, resources, clients, people and trusted issuers. Client members have RFC 7591's names; ours
+/// The declared configuration: a JSON file with scopes, resources, types of authorization details, clients, people and trusted issuers. Client members have RFC 7591's names; ours
 /// beyond them start with <c>grants_</c>, and times among them are seconds.
 /// </summary>
 public sealed record DeclaredConfiguration
@@ -26,6 +26,7 @@ public sealed record DeclaredConfiguration
 
     public IReadOnlyList<DeclaredScope> Scopes { get; init; } = [];
     public IReadOnlyList<DeclaredResource> Resources { get; init; } = [];
+    public IReadOnlyList<DeclaredDetailsType> AuthorizationDetailsTypes { get; init; } = [];
     public IReadOnlyList<DeclaredClient> Clients { get; init; } = [];
     public IReadOnlyList<DeclaredPerson> People { get; init; } = [];
     public IReadOnlyList<DeclaredIssuer> TrustedIssuers { get; init; } = [];
@@ -51,6 +52,9 @@ public sealed record DeclaredConfiguration
 public sealed record DeclaredScope(string Name, string Label, string Kind, string? Risk, string? Details);
 
 public sealed record DeclaredResource(string Resource, string Name, IReadOnlyList<string> Scopes, string TokenFormat = Domain.Catalogues.TokenFormat.Jwt, string? SigningAlg = null);
+
+/// <summary>A type of authorization details; the members are those of <see cref="DetailsTypeDefinition"/>.</summary>
+public sealed record DeclaredDetailsType(string Type, JsonObject Schema, string Words, string? Risk, bool Protected);
 
 public sealed record DeclaredPerson(string Username, string? Password, IReadOnlyList<string>? Roles, JsonObject? Claims);
 
@@ -125,6 +129,7 @@ public sealed record DeclaredClient
     public string? GrantsMayAct { get; init; }
     public string? SubjectType { get; init; }
     public string? SectorIdentifierUri { get; init; }
+    public IReadOnlyList<string> AuthorizationDetailsTypes { get; init; } = [];
 
     public ClientMetadata ToMetadata()
     {
@@ -178,6 +183,7 @@ public sealed record DeclaredClient
             AssertionAudience = GrantsAssertionAudience == AssertionAudience.Issuer ? null : GrantsAssertionAudience,
             SubjectType = SubjectType == SubjectIdentifierType.Public ? null : SubjectType,
             SectorIdentifierUri = SectorIdentifierUri,
+            AuthorizationDetailsTypes = AuthorizationDetailsTypes.Count > 0 ? new(AuthorizationDetailsTypes.Distinct()) : null,
         };
     }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Grants.Api.Authorize;
 using Grants.Api.DeviceAuthorization;
+using Grants.Api.Details;
 using Grants.Api.Http;
 using Grants.Api.Log;
 using Grants.Api.Login;
@@ -36,7 +37,7 @@ public static class ConsentEndpoint
 }
 
 /// <summary>The consent form: shows it, takes it.</summary>
-public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookups lookups, BrowserSession browser, Causes causes, PageFrame pages, SignInHandling signIn, DeviceOrigins devices, TimeProvider clock)
+public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookups lookups, BrowserSession browser, Causes causes, DetailsReader details, PageFrame pages, SignInHandling signIn, DeviceOrigins devices, TimeProvider clock)
 {
     public async Task<IResult> PageAsync(HttpContext http, OpenRequest open, Session session, string? error)
     {
@@ -45,6 +46,13 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var grant = await lookups.GrantAsync(session.Subject, open.Client.ClientId, http.RequestAborted);
         if (grant is not null && !grant.IsLive(clock.GetUtcNow())) grant = null;
+        IReadOnlyList<DetailModel> particular = [];
+        if (request.Details is { } asking)
+        {
+            // Nobody is asked about what nobody can read any more.
+            if (await details.OpenAsync(asking, http.RequestAborted) is not { } objects) return flow.Respond(http, open, new NextStep.TimedOut());
+            particular = [.. asking.Zip(objects, (detail, said) => DetailsWords.Model(catalogue.DetailsType(detail.Type), detail.Type, said))];
+        }
 
         var held = grant?.ScopesAt(request.Resources);
         var (asked, folded) = Question(request, grant, held);
@@ -57,8 +65,8 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         return PageFrame.Page<ConsentPage>(new ConsentModel(pages.Site, pages.Field(http), pages.At($"/consent/{open.Authorization.Id:N}"), app,
             await signIn.NameOf(session.Subject, http.RequestAborted), pages.At($"/signin/{open.Authorization.Id:N}/other"),
             [.. shown.Where(permission => !IsDoing(catalogue, permission.Scope))], [.. shown.Where(permission => IsDoing(catalogue, permission.Scope))],
-            Cannot(catalogue, request.Scopes, grant), Duration(open), ReturnsTo(open),
-            renamed, allowed, ConsentWords.Of(client, request.Scopes, catalogue, request.Resources).Version, error, await devices.OfAsync(http, open))
+            Cannot(catalogue, request, grant), Duration(open), ReturnsTo(open),
+            renamed, allowed, ConsentWords.Of(client, request.Scopes, catalogue, request.Resources, request.Details).Version, error, particular, await devices.OfAsync(http, open))
         {
             OnlyAt = [.. (request.Resources ?? []).Select(resource => ConsentWords.NameOf(resource, catalogue))],
         }, error is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
@@ -72,10 +80,15 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
 
         var session = await browser.FindAsync(http);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
-        var text = ConsentWords.Of(open.Client, open.Authorization.Request.Scopes, catalogue, open.Authorization.Request.Resources);
+        var request = open.Authorization.Request;
+        var text = ConsentWords.Of(open.Client, request.Scopes, catalogue, request.Resources, request.Details);
         // The event keeps the words that the person saw. Were they changed meanwhile, the person hasn't seen these.
         if (session is not null && form["text"] != text.Version)
             return await PageAsync(http, open, session, "What this page says has changed since you opened it. Look at the list and answer again.");
+
+        ValueList<AuthorizationDetail>? allowed = null;
+        if (session is not null && request.Details is { } asking && form["decision"] == "allow"
+            && (allowed = await details.GiveToAsync(session.Subject, asking, http.RequestAborted)) is null) return flow.Respond(http, open, new NextStep.TimedOut());
 
         var id = open.Authorization.Id;
         var ticked = Parameters.Ticked(http.Request, "allow");
@@ -90,7 +103,7 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
                 return AuthorizationFlow.StreamsOf(id, session, grant);
             },
             (streams, now) => AnswerConsent.Decide(streams.Authorization(id)!, grant is { } g ? streams.Grant(g) : null,
-                new(open.Client, session is null ? null : streams.Session(session.Id), form["decision"] == "allow", ScopeSet.Of(ticked), text, newGrant, newFamily, offered), now),
+                new(open.Client, session is null ? null : streams.Session(session.Id), form["decision"] == "allow", ScopeSet.Of(ticked), text, newGrant, newFamily, offered, Details: allowed), now),
             http.RequestAborted);
         return decision switch
         {
@@ -103,7 +116,7 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
     /// <summary>
     /// What the page asks, and what it only folds away because it is allowed already. When something is new, that alone is asked; what
     /// was refused counts as new only with <c>prompt=consent</c>. When nothing is new (an app that can't prove who it is, or
-    /// <c>prompt=consent</c>), everything is asked again.
+    /// <c>prompt=consent</c>), everything is asked again; new details alone are no reason to ask about the rest.
     /// </summary>
     /// <param name="held">What is allowed at the resources that the request names.</param>
     private static (ScopeSet Asked, ScopeSet Folded) Question(AuthorizationRequest request, Grant? grant, ScopeSet? held)
@@ -112,7 +125,8 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
         if (grant is null || held is null) return (listed, ScopeSet.Empty);
         var fresh = listed.Except(held);
         if (!request.Prompts(PromptValue.Consent)) fresh = fresh.Except(grant.Refused);
-        return fresh.Count == 0 ? (listed, ScopeSet.Empty) : (fresh, listed.Intersect(held));
+        var detailsAlone = request.Details is not null && !request.Prompts(PromptValue.Consent) && !grant.Details.HaveAll(request.Details.Marks());
+        return fresh.Count == 0 && !detailsAlone ? (listed, ScopeSet.Empty) : (fresh, listed.Intersect(held));
     }
 
     private static bool IsDoing(Catalogue catalogue, string scope) => catalogue.Scope(scope)?.Kind == "do";
@@ -127,9 +141,12 @@ public sealed class ConsentHandling(EventLog log, AuthorizationFlow flow, Lookup
             held is not null && !held.Contains(scope), !metadata.OptionalScopes.Contains(scope), held?.Contains(scope) ?? false, grant?.Refused.Contains(scope) ?? false);
     }
 
-    /// <summary>What stays out of reach: never the password, and up to two things that this server could allow but the app doesn't ask for.</summary>
-    private static List<string> Cannot(Catalogue catalogue, ScopeSet asked, Grant? grant) =>
-        ["see your password", .. catalogue.Scopes.Where(scope => scope.Kind == "do" && !asked.Contains(scope.Name) && grant?.Scopes.Contains(scope.Name) != true)
+    /// <summary>
+    /// What stays out of reach: always the password, and up to two things that this server could allow but the app doesn't ask for. What a
+    /// detail lets it do may well be one of those, so beside details they are not said.
+    /// </summary>
+    private static List<string> Cannot(Catalogue catalogue, AuthorizationRequest request, Grant? grant) => request.Details is not null || grant?.Details is not null ? ["see your password"] :
+        ["see your password", .. catalogue.Scopes.Where(scope => scope.Kind == "do" && !request.Scopes.Contains(scope.Name) && grant?.Scopes.Contains(scope.Name) != true)
             .Take(2).Select(scope => char.ToLowerInvariant(scope.Label[0]) + scope.Label[1..])];
 
     private static string ReturnsTo(OpenRequest open) =>

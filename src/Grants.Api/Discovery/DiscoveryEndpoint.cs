@@ -112,6 +112,8 @@ public sealed class PublicDocuments(Settings settings)
             ["authorization_response_iss_parameter_supported"] = true,
         };
         if (catalogue.Resources.Count > 0) metadata["protected_resources"] = List(catalogue.Resources.Select(resource => resource.Resource)); // RFC 9728 §4
+        // RFC 9396 §10; what has no elements is left out (RFC 8414 §3.2).
+        if (catalogue.DetailsTypes is { Count: > 0 } types) metadata["authorization_details_types_supported"] = List(types.Select(type => type.Type));
         return Utf8(metadata);
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Grants.Api.Details;
 using Grants.Api.Http;
 using Grants.Api.Keys;
 using Grants.Api.Log;
@@ -46,7 +47,7 @@ public static class IntrospectionEndpoint
 /// Says what still stands of a token, and only to whom it concerns: an access token to the client that has it and to those that act
 /// for a resource of its audience, a refresh token to its client alone (RFC 7662 §4).
 /// </summary>
-public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handles, EventLog log, Lookups lookups, Lineage lineage, PairwiseNames names, Settings settings, TimeProvider clock)
+public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handles, EventLog log, Lookups lookups, DetailsReader details, Lineage lineage, PairwiseNames names, Settings settings, TimeProvider clock)
 {
     /// <summary>Null for inactive, whatever the reason. What isn't a token of ours, or is none of the caller's business, costs no query.</summary>
     internal async Task<IntrospectionResponse.Body?> AnswerAsync(Client caller, string token, CancellationToken cancellation) =>
@@ -65,9 +66,14 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
         var streams = await log.Read([.. named.OfType<Guid>()], cancellation, token.Id);
         if (streams.Family(token.Id.Family) is not { } family || !family.Stands(token.Id.Number) || !await lineage.StandsAsync(family, cancellation) || streams.Client(caller.Id) is not { IsActive: true } current || !MaySee(current, token)
             || Standing(streams, client.Id, token.Id.Grant, token.Subject?.Value, token.Scopes, new(token.Audience.Where(to => to != settings.Issuer))) is not { } scopes) return null;
+        var standing = token.Id.Grant is { } id ? streams.Grant(id)?.Details : null;
+        var resources = token.Client == caller.ClientId ? null : current.Metadata.Resources ?? [];
+        var told = token.Details is { } carried ? await details.TellAsync(carried, token.Id.Grant is null ? null : mark => standing.Has(mark), resources, cancellation)
+            : token.SealedDetails is { } kept ? await details.TellAsync((token.Id.Grant is null ? kept : kept.Among(standing)) is var left && resources is not null ? left.For(resources) : left, cancellation)
+            : null;
         return new IntrospectionResponse.Body(true, TextOf(scopes), token.Client.Value, TokenType.Of(token.Jkt), token.ExpiresAt, token.IssuedAt, token.Sub, token.Audience,
             settings.Issuer, token.Id.ToString(), token.Acr, token.AuthTime, token.Jkt is { } jkt ? new IntrospectionResponse.Confirmation(jkt.Value) : null,
-            IntrospectionResponse.Acting.Of(await names.ActorOfAsync(family.Facts.Act, client, cancellation)));
+            IntrospectionResponse.Acting.Of(await names.ActorOfAsync(family.Facts.Act, client, cancellation)), told);
     }
 
     /// <summary>
@@ -83,7 +89,8 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
             || Standing(streams, caller.Id, token.Grant, person.Value, family.Facts.Scopes, family.Facts.Resources) is not { } scopes) return null;
         var expiresAt = refresh.IdleExpiresAt < refresh.ExpiresAt ? refresh.IdleExpiresAt : refresh.ExpiresAt;
         return new IntrospectionResponse.Body(true, TextOf(scopes), caller.ClientId.Value, null, expiresAt.ToUnixTimeSeconds(), refresh.IssuedAt.ToUnixTimeSeconds(), await names.SubOfAsync(person, caller, cancellation),
-            null, settings.Issuer, null, null, null, null, null);
+            null, settings.Issuer, null, null, null, null, null,
+            await details.TellAsync(family.Facts.Details.Among(streams.Grant(token.Grant)?.Details), cancellation));
     }
 
     private static bool MaySee(Client caller, ReadAccessToken token) => token.Client == caller.ClientId || (caller.Metadata.Resources ?? []).Any(token.Audience.Contains);
@@ -100,7 +107,7 @@ public sealed class IntrospectionAnswers(TokenSigner signer, SealedHandles handl
     private static string? TextOf(ScopeSet scopes) => scopes.Count > 0 ? scopes.ToString() : null;
 }
 
-/// <summary>RFC 7662 §2.2, RFC 9470 §6.2, RFC 9449 §6.2, RFC 8693 §4.1. Inactive is one and the same body for every reason (RFC 7662 §4).</summary>
+/// <summary>RFC 7662 §2.2, RFC 9470 §6.2, RFC 9449 §6.2, RFC 9396 §9.2, RFC 8693 §4.1. Inactive is one and the same body for every reason (RFC 7662 §4).</summary>
 /// <param name="body">Null for inactive.</param>
 internal sealed class IntrospectionResponse(IntrospectionResponse.Body? body) : IResult
 {
@@ -135,7 +142,8 @@ internal sealed class IntrospectionResponse(IntrospectionResponse.Body? body) : 
         [property: JsonPropertyName("acr"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Acr,
         [property: JsonPropertyName("auth_time"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? AuthTime,
         [property: JsonPropertyName("cnf"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Confirmation? Confirmation,
-        [property: JsonPropertyName("act"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Acting? Act);
+        [property: JsonPropertyName("act"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Acting? Act,
+        [property: JsonPropertyName("authorization_details"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JsonElement? Details = null);
 
     /// <summary>What the token is bound to.</summary>
     internal sealed record Confirmation([property: JsonPropertyName("jkt")] string Jkt);

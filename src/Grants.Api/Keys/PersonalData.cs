@@ -43,6 +43,10 @@ public sealed class PersonalData(KeyVault vault, TimeProvider clock)
     public async Task<string> BrowserHashAsync(string cookie, CancellationToken cancellation = default) =>
         Hash(await vault.GetOrMakeAsync("browser-hash:1", cancellation: cancellation), cookie);
 
+    /// <summary>Tells whether two authorization details are the same without keeping their text in clear.</summary>
+    public async Task<string> DetailHashAsync(string canonical, CancellationToken cancellation = default) =>
+        Hash(await vault.GetOrMakeAsync("detail-hash:1", cancellation: cancellation), canonical);
+
     /// <summary>Lets events from the same network be found without keeping the address: the IPv4 /24 or IPv6 /48 counts.</summary>
     public async Task<string?> NetworkHashAsync(IPAddress? address, CancellationToken cancellation = default) =>
         address is null ? null : Hash(await vault.GetOrMakeAsync("network-hash:1", cancellation: cancellation), Network(address));

@@ -74,6 +74,17 @@ public sealed record PermissionModel(
     bool RefusedBefore,
     bool Ticked = false);
 
+/// <summary>A piece of a sentence.</summary>
+/// <param name="Said">The app said it; otherwise the words are ours.</param>
+public sealed record WordsPart(string Text, bool Said);
+
+/// <summary>One authorization detail (RFC 9396 §2) in a person's words.</summary>
+/// <param name="Type">Its type, shown to developers only.</param>
+/// <param name="Words">"Pay 45.00 GBP to Merchant A".</param>
+/// <param name="Risk">"Moves money".</param>
+/// <param name="Fields">All that it says, as names and values; both cleaned.</param>
+public sealed record DetailModel(string Type, IReadOnlyList<WordsPart> Words, string? Risk, IReadOnlyList<KeyValuePair<string, string>> Fields);
+
 /// <summary>The sign-in page. Posts <c>username</c> and <c>password</c>.</summary>
 /// <param name="Action">Where the form is posted to.</param>
 /// <param name="App">The app that waits, if one does.</param>
@@ -116,6 +127,7 @@ public sealed record SignInModel(
 /// <param name="AlreadyAllowed">What it may do already; if there is any, the page asks only for more.</param>
 /// <param name="TextVersion">The version of the words on the page; comes back with the answer as <c>text</c>.</param>
 /// <param name="Error">What was wrong with the answer.</param>
+/// <param name="Details">What it asks for in particular: these or nothing, without boxes.</param>
 /// <param name="Device">The device that asks; null when an app in this browser does.</param>
 public sealed record ConsentModel(
     SiteModel Site,
@@ -133,6 +145,7 @@ public sealed record ConsentModel(
     IReadOnlyList<PermissionModel> AlreadyAllowed,
     string TextVersion,
     string? Error,
+    IReadOnlyList<DetailModel> Details,
     DeviceModel? Device = null)
 {
     /// <summary>The services that it names as those where it uses all this (RFC 8707); empty when it names none.</summary>
@@ -310,6 +323,7 @@ public sealed record TimelineEntryModel(
 /// <param name="Refused">What was asked and refused.</param>
 /// <param name="Passes">How many tokens of it can still be used.</param>
 /// <param name="Timeline">Its events, newest first.</param>
+/// <param name="Details">What was allowed in particular.</param>
 public sealed record AccessModel(
     SiteModel Site,
     string SignedInAs,
@@ -325,7 +339,8 @@ public sealed record AccessModel(
     Freshness Freshness,
     string? Banner,
     TimeZoneInfo Zone,
-    DateTimeOffset Now);
+    DateTimeOffset Now,
+    IReadOnlyList<DetailModel> Details);
 
 /// <summary>The page that asks before access is removed.</summary>
 /// <param name="OfflineWords">"Services that check access offline may accept its current pass for up to 5 minutes."</param>

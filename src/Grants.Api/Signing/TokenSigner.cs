@@ -17,7 +17,9 @@ using Microsoft.IdentityModel.Tokens;
 namespace Grants.Api.Signing;
 
 /// <summary>The wire form of a token response, RFC 6749 §5.1.</summary>
-public sealed record SignedTokens(string AccessToken, string TokenType, int ExpiresInSeconds, string Scope, string? IdToken);
+/// <param name="Scope">Null when there is none: RFC 6749 §3.3 has no empty scope.</param>
+/// <param name="Details">What the access token carries of <c>authorization_details</c>; null when nothing.</param>
+public sealed record SignedTokens(string AccessToken, string TokenType, int ExpiresInSeconds, string? Scope, string? IdToken, JsonElement? Details = null);
 
 /// <summary>Turns what was decided and committed into signed tokens, or into sealed handles where a resource wants opaque ones, and reads back tokens of our own.</summary>
 public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog log, PairwiseNames names, Lookups lookups, Settings settings, TimeProvider clock)
@@ -36,11 +38,12 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
     /// <param name="nonce">That of the authorization request, for the first id_token alone.</param>
     /// <param name="asked">Claims of the person that the request wanted in it, OpenID Connect Core §5.5.</param>
     /// <param name="version">Where in the family's stream the access token's issue stands: an opaque one is read from there.</param>
-    public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, JsonObject? asked, CancellationToken cancellation, long version = 0)
+    /// <param name="details">The access token's details, opened: RFC 9396 §9.1.</param>
+    public async Task<SignedTokens> SignAsync(IssuedTokens tokens, Client client, string? nonce, JsonObject? asked, CancellationToken cancellation, long version = 0, JsonElement? details = null)
     {
         var accessToken = tokens.AccessToken.Form == TokenFormat.Opaque
             ? handles.Seal(new AccessHandle(tokens.Jti, version))
-            : await SignAccessTokenAsync(tokens, client, cancellation);
+            : await SignAccessTokenAsync(tokens, client, details, cancellation);
 
         string? idToken = null;
         if (tokens.IdToken is not null)
@@ -55,7 +58,7 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
         }
 
         var issued = tokens.AccessToken;
-        return new SignedTokens(accessToken, tokens.TokenType, (int)(issued.ExpiresAt - issued.At).TotalSeconds, issued.Scopes.ToString(), idToken);
+        return new SignedTokens(accessToken, tokens.TokenType, (int)(issued.ExpiresAt - issued.At).TotalSeconds, issued.Scopes.Count > 0 ? issued.Scopes.ToString() : null, idToken, details);
     }
 
     /// <summary>Puts in by what names a pairwise client knows person and session. A public one's claims stay as they are.</summary>
@@ -66,11 +69,12 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
         if (claims.ContainsKey("sid")) claims["sid"] = await names.SidOfAsync(facts.Session!.Value, client, cancellation);
     }
 
-    private async Task<string> SignAccessTokenAsync(IssuedTokens tokens, Client client, CancellationToken cancellation)
+    private async Task<string> SignAccessTokenAsync(IssuedTokens tokens, Client client, JsonElement? details, CancellationToken cancellation)
     {
         var named = tokens.Facts.Act is { } act ? tokens with { Facts = tokens.Facts with { Act = await names.ActorOfAsync(act, client, cancellation) } } : tokens;
         var claims = TokenClaims.OfAccessToken(named, settings.Issuer, client.Metadata.MayAct);
         await NameAsync(claims, tokens.Facts, client, cancellation);
+        if (details is { } told) claims["authorization_details"] = told;
         return Handler.CreateToken(new SecurityTokenDescriptor
         {
             Claims = claims,
@@ -175,7 +179,8 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
             person = (await lookups.ClientAsync(client, cancellation) is { } known ? await names.PersonOfAsync(jwt.Subject, known, cancellation) : null) ?? new SubjectId(Guid.Empty);
         return new ReadAccessToken(id, client, person, scopes,
             [.. jwt.Audiences], jwt.GetPayloadValue<long>("iat"), jwt.GetPayloadValue<long>("exp"),
-            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt, mayAct)
+            jwt.TryGetPayloadValue<string>("acr", out var acr) ? acr : null, jwt.TryGetPayloadValue<long>("auth_time", out var authTime) ? authTime : null, jkt, mayAct,
+            jwt.TryGetPayloadValue<object>("authorization_details", out var details) && details is JsonElement { ValueKind: JsonValueKind.Array } objects ? objects : null)
         { Sub = jwt.Subject };
     }
 
@@ -189,7 +194,8 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
             : await lookups.ClientAsync(facts.Client, cancellation) is { } client ? await names.SubOfAsync(person, client, cancellation)
             : person.ToString();
         return new ReadAccessToken(handle.Id, facts.Client, facts.Subject, issued.Scopes, issued.Audience, issued.At.ToUnixTimeSeconds(), issued.ExpiresAt.ToUnixTimeSeconds(),
-            facts.Authentication?.Acr, facts.Authentication?.At.ToUnixTimeSeconds(), issued.Jkt)
+            facts.Authentication?.Acr, facts.Authentication?.At.ToUnixTimeSeconds(), issued.Jkt,
+            SealedDetails: issued.Details is { } marks ? facts.Details.Named(marks) : null)
         { Sub = sub };
     }
 
@@ -221,8 +227,10 @@ public sealed class TokenSigner(KeyRing ring, SealedHandles handles, EventLog lo
 /// <param name="AuthTime">When the person signed in; null where none did, as is <paramref name="Acr"/>.</param>
 /// <param name="Jkt">The key without which it counts for nothing; null for a bearer token.</param>
 /// <param name="MayAct">The one party that may act with it (RFC 8693 §4.4); null when nothing is said.</param>
+/// <param name="Details">The <c>authorization_details</c> of a JWT, RFC 9396 §9.1; null when it has none.</param>
+/// <param name="SealedDetails">Those of an opaque token, as its event keeps them.</param>
 public sealed record ReadAccessToken(AccessTokenId Id, ClientId Client, SubjectId? Subject, ScopeSet Scopes, ValueList<string> Audience, long IssuedAt, long ExpiresAt, string? Acr, long? AuthTime, JwkThumbprint? Jkt,
-    string? MayAct = null)
+    string? MayAct = null, JsonElement? Details = null, ValueList<AuthorizationDetail>? SealedDetails = null)
 {
     /// <summary>The <c>sub</c> itself, by which its client knows the person. For answers; <see cref="Subject"/> is who it is.</summary>
     public required string Sub { get; init; }

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Grants.Api.Authorize;
 using Grants.Api.DeviceAuthorization;
+using Grants.Api.Details;
 using Grants.Api.Dpop;
 using Grants.Api.Http;
 using Grants.Api.Keys;
@@ -48,7 +49,7 @@ public static class TokenEndpoint
 /// One method per grant type: which streams, which decision. The DPoP proof is checked when the handle is known to be ours: before that,
 /// nobody may cause a query.
 /// </summary>
-public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, DpopProofs proofs, RepeatedChallenges challenges, DevicePolls polls, Causes causes, Settings settings, TimeProvider clock)
+public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles handles, TokenSigner signer, PersonalData personal, DetailsReader details, DpopProofs proofs, RepeatedChallenges challenges, DevicePolls polls, Causes causes, Settings settings, TimeProvider clock)
 {
     private static readonly OAuthError UnknownCode = new(ErrorCode.InvalidGrant, "The code is unknown.");
     private static readonly OAuthError UnknownDevice = new(ErrorCode.InvalidGrant, "The device code is unknown.");
@@ -61,13 +62,14 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(code.Grant, http.RequestAborted);
+        var marks = await details.MarksAsync(ask.Details, http.RequestAborted);
         (Authorization? authorization, Subject? subject) = (null, null);
         var decision = await log.Commit(await CauseOf(http, client, owner), [code.Authorization, code.Grant, code.Family],
             (streams, now) =>
             {
                 (authorization, subject) = (streams.Authorization(code.Authorization), owner is { } person ? streams.Subject(person.Value) : null);
                 return RedeemCode.Decide(authorization, GrantOf(streams, code.Grant, owner), streams.Family(code.Family),
-                    new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt, ask.Resources), now);
+                    new(streams.Client(client.Id)!, ask.RedirectUri, ask.Verifier, catalogue, settings.Issuer, jkt, ask.Resources, marks), now);
             },
             http.RequestAborted, streams => streams.Authorization(code.Authorization)?.Subject?.Session, reliesOn: ReliedOn(client, owner), begins: code.Family);
         if (decision is Accepted<IssuedTokens>) challenges.Redeemed(client.ClientId, authorization!.Request.Challenge);
@@ -107,10 +109,11 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
         var owner = await lookups.OwnerOfAsync(token.Grant, http.RequestAborted);
+        var marks = await details.MarksAsync(ask.Details, http.RequestAborted);
         StreamsRead? read = null;
         var decision = await log.Commit(await CauseOf(http, client, owner), [token.Family, token.Grant],
             (streams, now) => RefreshTokens.Decide((read = streams).Family(token.Family), GrantOf(streams, token.Grant, owner),
-                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer, jkt, ask.Resources), now),
+                new(streams.Client(client.Id)!, token.Generation, ask.Scopes, catalogue, settings.Issuer, jkt, ask.Resources, marks), now),
             http.RequestAborted, streams => streams.Family(token.Family)?.Facts.Session, reliesOn: ReliedOn(client, owner));
         return await Answer(http, client, decision, before: read);
     }
@@ -120,9 +123,11 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         var (jkt, badProof) = await proofs.CheckAsync(http);
         if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
+        if (ask.Details is { } asked && await details.WhyNotAsync(asked, client, catalogue, guarded: true) is { } fault) return new OAuthErrorResult(fault);
+        var own = ask.Details is null ? null : await details.SealAsync(ask.Details, owner: null, http.RequestAborted);
         var family = Guid.CreateVersion7(clock.GetUtcNow());
         var decision = await log.Commit(await CauseOf(http, client, null), [],
-            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer, jkt, ask.Resources), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
+            (streams, now) => IssueClientToken.Decide(new(streams.Client(client.Id)!, ask.Scopes, family, catalogue, settings.Issuer, jkt, ask.Resources, own), now), http.RequestAborted, reliesOn: ReliedOn(client, null));
         return await Answer(http, client, decision);
     }
 
@@ -164,7 +169,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
                 var version = tokens.AccessToken.Form == TokenFormat.Opaque
                     ? (before?.Version(tokens.Family) ?? 0) + decision.Events.Where(e => e.Stream == tokens.Family).TakeWhile(e => !ReferenceEquals(e.Event, tokens.AccessToken)).Count() + 1
                     : 0;
-                var signed = await signer.SignAsync(tokens, client, nonce, asked, http.RequestAborted, version);
+                var signed = await signer.SignAsync(tokens, client, nonce, asked, http.RequestAborted, version, await details.TellAsync(tokens.Details, http.RequestAborted));
                 var refresh = tokens is { RefreshGeneration: { } generation, Facts.Grant: { } grant } ? handles.Seal(new RefreshHandle(tokens.Family, grant, generation)) : null;
                 return new TokenResponse(signed, refresh, issuedType);
             default:
@@ -173,21 +178,22 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
     }
 }
 
-/// <summary>RFC 6749 §5.1, OpenID Connect Core §3.1.3.3, RFC 8693 §2.2.1. <c>scope</c> is always said, since a person may have allowed less than was asked.</summary>
+/// <summary>RFC 6749 §5.1, OpenID Connect Core §3.1.3.3, RFC 8693 §2.2.1, RFC 9396 §7. <c>scope</c> is said whenever there is one, since a person may have allowed less than was asked.</summary>
 public sealed class TokenResponse(SignedTokens tokens, string? refreshToken, string? issuedType = null) : IResult
 {
     public Task ExecuteAsync(HttpContext httpContext)
     {
         OAuthErrorResult.NoStore(httpContext.Response);
-        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, tokens.TokenType, tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken, issuedType), httpContext.RequestAborted);
+        return httpContext.Response.WriteAsJsonAsync(new Body(tokens.AccessToken, tokens.TokenType, tokens.ExpiresInSeconds, tokens.Scope, refreshToken, tokens.IdToken, issuedType, tokens.Details), httpContext.RequestAborted);
     }
 
     internal sealed record Body(
         [property: JsonPropertyName("access_token")] string AccessToken,
         [property: JsonPropertyName("token_type")] string TokenType,
         [property: JsonPropertyName("expires_in")] int ExpiresInSeconds,
-        [property: JsonPropertyName("scope")] string Scope,
+        [property: JsonPropertyName("scope"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Scope,
         [property: JsonPropertyName("refresh_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? RefreshToken,
         [property: JsonPropertyName("id_token"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IdToken,
-        [property: JsonPropertyName("issued_token_type"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IssuedType);
+        [property: JsonPropertyName("issued_token_type"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? IssuedType,
+        [property: JsonPropertyName("authorization_details"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JsonElement? Details);
 }

@@ -1,3 +1,4 @@
+using Grants.Api.Details;
 using Grants.Api.Http;
 using Grants.Domain.Catalogues;
 using Grants.Domain.Clients;
@@ -13,18 +14,19 @@ public abstract record TokenRequest
 
     /// <summary>RFC 6749 §4.1.3, RFC 7636 §4.5.</summary>
     /// <param name="Resources">As named, RFC 8707 §2.2; null when none are.</param>
-    public sealed record AuthorizationCode(Secret Code, RedirectUri? RedirectUri, Secret? Verifier, ValueList<string>? Resources = null) : TokenRequest;
+    /// <param name="Details">The part of what was granted that the access token shall carry, RFC 9396 §6; null for all, here and below.</param>
+    public sealed record AuthorizationCode(Secret Code, RedirectUri? RedirectUri, Secret? Verifier, ValueList<string>? Resources = null, IReadOnlyList<RequestedDetail>? Details = null) : TokenRequest;
 
     /// <summary>RFC 6749 §6.</summary>
     /// <param name="Resources">As named, RFC 8707 §2.2; null when none are.</param>
-    public sealed record RefreshToken(Secret Token, ScopeSet? Scopes, ValueList<string>? Resources = null) : TokenRequest;
+    public sealed record RefreshToken(Secret Token, ScopeSet? Scopes, ValueList<string>? Resources = null, IReadOnlyList<RequestedDetail>? Details = null) : TokenRequest;
 
     /// <summary>RFC 8628 §3.4.</summary>
     public sealed record DeviceCode(Secret Code) : TokenRequest;
 
     /// <summary>RFC 6749 §4.4.</summary>
     /// <param name="Resources">As named, RFC 8707 §2.2; null when none are.</param>
-    public sealed record ClientCredentials(ScopeSet? Scopes, ValueList<string>? Resources = null) : TokenRequest;
+    public sealed record ClientCredentials(ScopeSet? Scopes, ValueList<string>? Resources = null, IReadOnlyList<RequestedDetail>? Details = null) : TokenRequest;
 
     /// <summary>RFC 8693 §2.1.</summary>
     /// <param name="Targets">Every <c>resource</c> and <c>audience</c>: both name resources by their URIs.</param>
@@ -49,14 +51,16 @@ public abstract record TokenRequest
         if (!ScopeSet.TryParse(form["scope"], out var scopes)) return Fault(ErrorCode.InvalidScope, "scope has a character that is not allowed.");
         var asked = scopes.Count == 0 ? null : scopes;
         var resources = form.All("resource") is { Count: > 0 } named ? new ValueList<string>(named) : null;
+        var (details, fault) = RequestedDetail.Parse(form["authorization_details"]);
+        if (fault is not null) return new Invalid(fault);
         switch (grantType)
         {
             case GrantType.AuthorizationCode:
                 if (form["code"] is not { } code) return Fault(ErrorCode.InvalidRequest, "code is missing.");
                 if (form["code_verifier"] is { } text && !CodeChallenge.IsVerifier(text)) return Fault(ErrorCode.InvalidRequest, "code_verifier must be 43 to 128 unreserved characters.");
-                return new AuthorizationCode(new Secret(code), form["redirect_uri"] is { } uri ? new RedirectUri(uri) : null, form["code_verifier"] is { } verifier ? new Secret(verifier) : null, resources);
+                return new AuthorizationCode(new Secret(code), form["redirect_uri"] is { } uri ? new RedirectUri(uri) : null, form["code_verifier"] is { } verifier ? new Secret(verifier) : null, resources, details);
             case GrantType.RefreshToken:
-                return form["refresh_token"] is { } token ? new RefreshToken(new Secret(token), asked, resources) : Fault(ErrorCode.InvalidRequest, "refresh_token is missing.");
+                return form["refresh_token"] is { } token ? new RefreshToken(new Secret(token), asked, resources, details) : Fault(ErrorCode.InvalidRequest, "refresh_token is missing.");
             case GrantType.DeviceCode:
                 return form["device_code"] is { } device ? new DeviceCode(new Secret(device)) : Fault(ErrorCode.InvalidRequest, "device_code is missing.");
             case GrantType.TokenExchange:
@@ -64,7 +68,7 @@ public abstract record TokenRequest
             case GrantType.JwtBearer:
                 return form["assertion"] is { } assertion ? new JwtBearer(new Secret(assertion), asked, resources) : Fault(ErrorCode.InvalidRequest, "assertion is missing.");
             default:
-                return new ClientCredentials(asked, resources);
+                return new ClientCredentials(asked, resources, details);
         }
     }
 

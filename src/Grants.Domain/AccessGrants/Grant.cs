@@ -10,13 +10,17 @@ public abstract record GrantEvent : IDomainEvent
 
     /// <param name="Authorization">The request whose consent this is.</param>
     /// <param name="Limits">Which of the scopes are allowed at named resources alone; null: none.</param>
+    /// <param name="Details">What was allowed beside scopes, sealed under the person's key.</param>
     public sealed record Created(SubjectId Subject, ClientId Client, Guid Authorization, ScopeSet Scopes, ScopeSet Refused, DateTimeOffset At, DateTimeOffset ExpiresAt,
-        ValueList<ScopeLimit>? Limits = null) : GrantEvent;
+        ValueList<ScopeLimit>? Limits = null, ValueList<AuthorizationDetail>? Details = null) : GrantEvent;
 
     /// <param name="Added">Newly allowed; empty when the same permissions were confirmed for another while.</param>
     /// <param name="Refused">Optional permissions that the same answer left out.</param>
     /// <param name="Limits">All limits that stand after this answer, whichever scopes they are of; null: none.</param>
-    public sealed record Widened(Guid Authorization, ScopeSet Added, ScopeSet Refused, DateTimeOffset At, DateTimeOffset ExpiresAt, ValueList<ScopeLimit>? Limits = null) : GrantEvent;
+    /// <param name="Details">Newly allowed details, sealed under the person's key.</param>
+    /// <param name="DetailsOver">Marks of older details that no longer stand, to make room for these.</param>
+    public sealed record Widened(Guid Authorization, ScopeSet Added, ScopeSet Refused, DateTimeOffset At, DateTimeOffset ExpiresAt, ValueList<ScopeLimit>? Limits = null,
+        ValueList<AuthorizationDetail>? Details = null, ValueList<string>? DetailsOver = null) : GrantEvent;
 
     public sealed record Narrowed(Guid Authorization, ScopeSet Removed, DateTimeOffset At) : GrantEvent;
 
@@ -34,7 +38,9 @@ public sealed record ScopeLimit(string Scope, ValueList<string> Resources);
 /// <param name="Refused">Optional permissions left unticked.</param>
 /// <param name="ExpiresAt">Until when the answer stands.</param>
 /// <param name="Resources">Where; null when the request named no resource: wherever it is understood.</param>
-public sealed record ConsentReceipt(Guid Authorization, ScopeSet Granted, ScopeSet Refused, DateTimeOffset At, DateTimeOffset ExpiresAt, ValueList<string>? Resources = null);
+/// <param name="Details">The details that were allowed along with them.</param>
+public sealed record ConsentReceipt(Guid Authorization, ScopeSet Granted, ScopeSet Refused, DateTimeOffset At, DateTimeOffset ExpiresAt, ValueList<string>? Resources = null,
+    ValueList<AuthorizationDetail>? Details = null);
 
 /// <summary>What one person lets one client do. One default grant per pair is live at a time.</summary>
 /// <param name="Refused">Optional permissions that the person said no to: remembered, so as not to be asked again.</param>
@@ -44,9 +50,13 @@ public sealed record ConsentReceipt(Guid Authorization, ScopeSet Granted, ScopeS
 /// each further answer of that kind; one that was ever allowed without has none, and stands wherever it is understood. So do all scopes
 /// of grants from before limits were recorded, and those that are the issuer's (<see cref="StandardScopes.AreOfIssuer"/>).
 /// </param>
+/// <param name="Details">The newest that were allowed, the oldest of them first.</param>
 public sealed record Grant(Guid Id, SubjectId Subject, ClientId Client, ScopeSet Scopes, ScopeSet Refused, DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, bool Ended,
-    ValueList<ScopeLimit>? Limits = null)
+    ValueList<ScopeLimit>? Limits = null, ValueList<AuthorizationDetail>? Details = null)
 {
+    /// <summary>So many details stand at most: an app that asks for one with every payment must not make a grant without end (E10).</summary>
+    public const int MostDetails = 32;
+
     /// <summary>Person and client while the grant is live, null afterwards: unique in the database, so that two consents at once can't make two.</summary>
     public string? LiveKey => Ended ? null : KeyOf(Subject, Client);
 
@@ -61,22 +71,28 @@ public sealed record Grant(Guid Id, SubjectId Subject, ClientId Client, ScopeSet
 
     /// <summary>The first consent between the two.</summary>
     public static IEnumerable<GrantEvent> Open(SubjectId subject, ClientId client, ConsentReceipt consent) =>
-        [new Created(subject, client, consent.Authorization, consent.Granted, consent.Refused, consent.At, consent.ExpiresAt, LimitsAfter(null, consent))];
+        [new Created(subject, client, consent.Authorization, consent.Granted, consent.Refused, consent.At, consent.ExpiresAt, LimitsAfter(null, consent), consent.Details)];
 
     /// <summary>A later consent: what was asked about again is replaced by the new answer, the rest stays.</summary>
     public IEnumerable<GrantEvent> Answered(ConsentReceipt consent)
     {
         var held = ScopesAt(consent.Resources);
-        yield return new Widened(consent.Authorization, consent.Granted.Except(held), consent.Refused, consent.At, consent.ExpiresAt, LimitsAfter(this, consent));
+        yield return new Widened(consent.Authorization, consent.Granted.Except(held), consent.Refused, consent.At, consent.ExpiresAt, LimitsAfter(this, consent),
+            consent.Details.NotAmong(Details), Over(consent.Details));
         var taken = held.Intersect(consent.Refused);
         if (taken.Count > 0) yield return new Narrowed(consent.Authorization, taken, consent.At);
     }
 
+    /// <summary>The oldest that this answer doesn't name, as many as there are too many.</summary>
+    private ValueList<string>? Over(ValueList<AuthorizationDetail>? answered) => answered is null || Details.NotAmong(answered) is not { } others
+        ? null
+        : AuthorizationDetails.OrNull(others.Take(others.Count + answered.Count - MostDetails).Select(detail => detail.Mark));
+
     public static Grant? Evolve(Grant? state, Guid id, GrantEvent happened) => (state, happened) switch
     {
-        (null, Created e) => new Grant(id, e.Subject, e.Client, e.Scopes, e.Refused, e.At, e.ExpiresAt, Ended: false, e.Limits),
+        (null, Created e) => new Grant(id, e.Subject, e.Client, e.Scopes, e.Refused, e.At, e.ExpiresAt, Ended: false, e.Limits, e.Details),
         ({ Ended: true }, _) => state,
-        ({ } g, Widened e) => g with { Scopes = g.Scopes.Union(e.Added), Refused = g.Refused.Except(e.Added).Union(e.Refused), ExpiresAt = e.ExpiresAt, Limits = e.Limits },
+        ({ } g, Widened e) => g with { Scopes = g.Scopes.Union(e.Added), Refused = g.Refused.Except(e.Added).Union(e.Refused), ExpiresAt = e.ExpiresAt, Limits = e.Limits, Details = g.With(e) },
         ({ } g, Narrowed e) => g with { Scopes = g.Scopes.Except(e.Removed), Refused = g.Refused.Union(e.Removed) },
         ({ } g, Revoked or Expired) => g with { Ended = true },
         _ => state,
@@ -101,6 +117,10 @@ public sealed record Grant(Guid Id, SubjectId Subject, ClientId Client, ScopeSet
 
     /// <summary>Only of a scope that it has: what was taken back leaves no limit behind.</summary>
     private ScopeLimit? LimitOf(string scope) => Scopes.Contains(scope) ? Limits?.FirstOrDefault(limit => limit.Scope == scope) : null;
+
+    private ValueList<AuthorizationDetail>? With(Widened e) => e is { Details: null, DetailsOver: null }
+        ? Details
+        : AuthorizationDetails.OrNull((Details ?? []).Where(detail => e.DetailsOver?.Contains(detail.Mark) != true).Concat(e.Details ?? []));
 }
 
 /// <summary>Ends what a person lets a client do, and with it every token that came of it.</summary>

@@ -38,7 +38,8 @@ public abstract record AuthorizationEvent : IDomainEvent
     public sealed record ConsentReused(Guid Grant, ScopeSet Scopes, DateTimeOffset At) : AuthorizationEvent;
 
     /// <param name="Family">The token family that the code will open: named here, so that no code can open two.</param>
-    public sealed record CodeIssued(Guid Grant, Guid Family, ScopeSet Scopes, DateTimeOffset At, DateTimeOffset ExpiresAt) : AuthorizationEvent;
+    /// <param name="Details">As the grant keeps them; null when none were allowed.</param>
+    public sealed record CodeIssued(Guid Grant, Guid Family, ScopeSet Scopes, DateTimeOffset At, DateTimeOffset ExpiresAt, ValueList<AuthorizationDetail>? Details = null) : AuthorizationEvent;
 
     public sealed record CodeRedeemed(Guid Family, DateTimeOffset At) : AuthorizationEvent;
 
@@ -64,9 +65,11 @@ public abstract record AuthorizationEvent : IDomainEvent
 /// <param name="Resources">The resources that it names (RFC 8707 §2.1), as they are declared; null when it names none.</param>
 /// <param name="AcrValues">Those of <c>acr_values</c> that can be reached here, one of which must be (RFC 9470 §5); null when it named none.</param>
 /// <param name="IdTokenClaims">Claims of the person that the first id_token shall carry, OpenID Connect Core §5.5; null when none were asked for.</param>
+/// <param name="Details">What is asked for beside scopes, RFC 9396 §2; null when nothing is.</param>
 public sealed record AuthorizationRequest(ClientId Client, RedirectUri RedirectUri, bool RedirectUriGiven, string ResponseMode, ScopeSet Scopes,
     CodeChallenge Challenge, ValueList<string> Prompt, int? MaxAgeSeconds, SubjectId? HintedSubject, SealedText? Private, JwkThumbprint? DpopJkt = null,
-    ValueList<string>? Resources = null, ValueList<string>? AcrValues = null, ValueList<string>? IdTokenClaims = null)
+    ValueList<string>? Resources = null, ValueList<string>? AcrValues = null, ValueList<string>? IdTokenClaims = null,
+    ValueList<AuthorizationDetail>? Details = null)
 {
     /// <summary>How old the sign-in of whoever answers a device may be. An open browser must not be enough to let somebody else's device in.</summary>
     public static readonly TimeSpan DeviceMaxAge = TimeSpan.FromMinutes(15);
@@ -99,4 +102,8 @@ public sealed record ConsentText(string Version, string Language, string AppName
 
 /// <param name="Scope">A scope, or a resource that the scopes are for.</param>
 /// <param name="Answer"><c>needed</c> or <c>optional</c>: what the page let the person choose.</param>
-public sealed record ConsentLine(string Scope, string Label, string Answer);
+/// <param name="Detail">
+/// The mark of the detail that the line says; null for a permission. <paramref name="Scope"/> is its type then, and
+/// <paramref name="Label"/> the template of its words: with the sealed detail it gives what was read.
+/// </param>
+public sealed record ConsentLine(string Scope, string Label, string Answer, string? Detail = null);

@@ -35,7 +35,8 @@ public static class BeginAuthorization
         var arriving = pushed with { Browser = browser, RequestedAt = now, ExpiresAt = now + Authorization.Lifetime };
         var fault = !metadata.GrantTypes.Contains(GrantType.AuthorizationCode) ? new OAuthError(ErrorCode.UnauthorizedClient, "The client may not use this flow.")
             : !request.Scopes.IsSubsetOf(metadata.Scope) || request.Scopes.Any(scope => !catalogue.Knows(scope)) ? new OAuthError(ErrorCode.InvalidScope, "The client may not ask for this scope.")
-            : ResourceIndicators.Ask(request.Resources ?? [], request.Scopes, metadata, catalogue).Error;
+            : !catalogue.Admits(metadata, request.Details) ? new OAuthError(ErrorCode.InvalidAuthorizationDetails, "The client may not ask for details of this type.")
+            : ResourceIndicators.Ask(request.Resources ?? [], request.Scopes, metadata, catalogue, detailed: request.Details is not null).Error;
         return fault is null
             ? Decide(arriving, grant, ask, now)
             : Protocol.Decide.Accept<NextStep>(new NextStep.Refuse(fault), Arrival(arriving), new StreamEvent(arriving.Id, new AuthorizationEvent.Refused(fault.Code, now)));

@@ -14,7 +14,7 @@ public static class ConsentWords
         asked.Where(scope => scope is not (StandardScopes.OpenId or StandardScopes.OfflineAccess));
 
     /// <param name="resources">Those that the request names; null when it names none.</param>
-    public static ConsentText Of(Client client, ScopeSet asked, Catalogue catalogue, ValueList<string>? resources = null)
+    public static ConsentText Of(Client client, ScopeSet asked, Catalogue catalogue, ValueList<string>? resources = null, ValueList<AuthorizationDetail>? details = null)
     {
         ValueList<ConsentLine> lines =
         [
@@ -24,8 +24,9 @@ public static class ConsentWords
                 ? (ConsentLine[])[new ConsentLine(StandardScopes.OfflineAccess, "Also when you are not using it", "needed")]
                 : [],
             .. (resources ?? []).Select(resource => new ConsentLine(resource, $"Only at {NameOf(resource, catalogue)}", "needed")),
+            .. (details ?? []).Select(detail => new ConsentLine(detail.Type, catalogue.DetailsType(detail.Type)?.Words ?? detail.Type, "needed", detail.Mark)),
         ];
-        var words = string.Join('\n', lines.Select(line => $"{line.Scope}\t{line.Label}\t{line.Answer}").Prepend(client.Metadata.ClientName));
+        var words = string.Join('\n', lines.Select(line => $"{line.Scope}\t{line.Label}\t{line.Answer}{(line.Detail is null ? "" : "\t" + line.Detail)}").Prepend(client.Metadata.ClientName));
         var version = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(words)).AsSpan(0, 8));
         return new ConsentText(version, "en", client.Metadata.ClientName, lines);
     }

@@ -47,7 +47,7 @@ public static class ContinueAuthorization
         var live = grant is not null && grant.IsLive(now) ? grant : null;
         var held = live?.ScopesAt(request.Resources) ?? [];
         // A device is asked about each time: whose it is, only the person can tell (RFC 8628 §5.4).
-        if (live is null || authorization.Device is not null || MustAsk(request, ask.Client, live.Refused, held))
+        if (live is null || authorization.Device is not null || MustAsk(request, ask.Client, live, held))
         {
             return request.Prompts(PromptValue.None)
                 ? Refuse(authorization, ErrorCode.ConsentRequired, "The person has to be asked.", seen, now)
@@ -59,7 +59,7 @@ public static class ContinueAuthorization
         [
             .. seen,
             On(authorization, new AuthorizationEvent.ConsentReused(live.Id, scopes, now)),
-            On(authorization, new AuthorizationEvent.CodeIssued(live.Id, ask.NewFamily, scopes, now, now + Authorization.CodeLifetime)),
+            On(authorization, new AuthorizationEvent.CodeIssued(live.Id, ask.NewFamily, scopes, now, now + Authorization.CodeLifetime, Details: request.Details.Among(live.Details))),
         ]);
     }
 
@@ -81,15 +81,17 @@ public static class ContinueAuthorization
     /// <summary>
     /// Whether something is new. What a person refused is an answer, too, and is asked again only when the app sends
     /// <c>prompt=consent</c>. An app on the person's own device can't prove who it is, nor can one without a secret that is
-    /// reached over plain http, so they ask each time (OAuth 2.1 §7.3.1).
+    /// reached over plain http, so they ask each time (OAuth 2.1 §7.3.1). Details are asked about unless these very ones stand.
     /// </summary>
     /// <param name="held">What is allowed where the request wants to use it: a resource that is new makes its scopes new (R17).</param>
-    private static bool MustAsk(AuthorizationRequest request, Client client, ScopeSet refused, ScopeSet held) =>
+    private static bool MustAsk(AuthorizationRequest request, Client client, Grant grant, ScopeSet held) =>
         request.Prompts(PromptValue.Consent)
         || client.Metadata.IsNative
-        || request.Scopes.Intersect(held).Count == 0
+        || (request.Scopes.Count > 0 && request.Scopes.Intersect(held).Count == 0)
+        || !grant.Details.HaveAll(request.Details.Marks())
+        || request is { Details: not null, Resources: not null } // where a detail was allowed is not remembered
         || (!client.Metadata.IsConfidential && (!request.RedirectUri.Value.StartsWith("https://", StringComparison.OrdinalIgnoreCase)))
-        || !request.Scopes.IsSubsetOf(held.Union(refused))
+        || !request.Scopes.IsSubsetOf(held.Union(grant.Refused))
         || !client.Metadata.NeededOf(request.Scopes).IsSubsetOf(held);
 
     private static Decision<NextStep> Refuse(Authorization authorization, string code, string description, IEnumerable<StreamEvent> before, DateTimeOffset now) =>

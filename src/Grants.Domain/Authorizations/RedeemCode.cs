@@ -13,7 +13,8 @@ public static class RedeemCode
     /// <param name="Verifier">As sent; null when the client left it out.</param>
     /// <param name="Jkt">The key that the client proved with the request (DPoP); null when it proved none.</param>
     /// <param name="Resources">What the access token shall be for (RFC 8707 §2.2); null when none are named.</param>
-    public sealed record Request(Client Client, RedirectUri? RedirectUri, Secret? Verifier, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null, ValueList<string>? Resources = null);
+    /// <param name="Details">The marks of the details that the access token shall carry (RFC 9396 §6); null for all.</param>
+    public sealed record Request(Client Client, RedirectUri? RedirectUri, Secret? Verifier, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null, ValueList<string>? Resources = null, ValueList<string>? Details = null);
 
     public static Decision<IssuedTokens> Decide(Authorization? authorization, Grant? grant, TokenFamily? family, Request ask, DateTimeOffset now)
     {
@@ -36,15 +37,18 @@ public static class RedeemCode
     /// <summary>The tokens that an answered request comes to, whether a code fetches them or a device code.</summary>
     internal static Decision<IssuedTokens> Issue(Authorization authorization, AuthorizationEvent.CodeIssued code, AuthorizationEvent.SubjectAuthenticated subject, Grant grant, Request ask, DateTimeOffset now)
     {
+        var details = code.Details.Among(grant.Details);
+        if (!details.HaveAll(ask.Details)) return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidAuthorizationDetails, "More was asked for than was granted.");
+
         var metadata = ask.Client.Metadata;
         var resources = authorization.Request.Resources;
         var facts = new FamilyFacts(ask.Client.ClientId, subject.Subject, grant.Id, subject.Session, code.Scopes.Intersect(grant.ScopesAt(resources)), subject.Authentication,
             // A client that proves itself by a secret may change its key, one without may not (RFC 9449 §5).
-            metadata.IsConfidential ? null : ask.Jkt, resources);
-        var (target, misdirected) = TokenTarget.Of(facts.Scopes, resources, facts.Scopes, ask.Resources, metadata, ask.Catalogue, ask.Issuer);
+            metadata.IsConfidential ? null : ask.Jkt, resources, Details: details);
+        var (target, misdirected) = TokenTarget.Of(facts.Scopes, resources, facts.Scopes, ask.Resources, metadata, ask.Catalogue, ask.Issuer, details.Named(ask.Details));
         if (target is null) return new Refused<IssuedTokens>(misdirected!, []);
         var events = new List<TokenFamilyEvent>();
-        var accessToken = MintAccessToken.For(facts, target, 1, ask.Client, grant, ask.Jkt, now);
+        var accessToken = MintAccessToken.For(facts, target, 1, ask.Client, grant, ask.Jkt, now, details.Named(ask.Details));
         events.Add(accessToken);
 
         int? generation = null;

@@ -34,13 +34,14 @@ public static class ResourceIndicators
     /// What an authorization request asks for, RFC 8707 §2.1: the resources as they are declared, each once, and of the scopes those that one
     /// of them understands or that are the issuer's. A request that names none is left as it is, with no resources (null).
     /// </summary>
+    /// <param name="detailed">It also asks for details (RFC 9396), which a resource may be there for.</param>
     /// <returns>The error is <c>invalid_target</c>, or <c>invalid_scope</c> for a resource that none of the scopes means anything to.</returns>
-    public static (ValueList<string>? Resources, ScopeSet Scopes, OAuthError? Error) Ask(IReadOnlyList<string> named, ScopeSet scopes, ClientMetadata client, Catalogue catalogue)
+    public static (ValueList<string>? Resources, ScopeSet Scopes, OAuthError? Error) Ask(IReadOnlyList<string> named, ScopeSet scopes, ClientMetadata client, Catalogue catalogue, bool detailed = false)
     {
         if (named.Count == 0) return (null, scopes, null);
         var (found, error) = Find(named, client, catalogue);
         if (found is null) return (null, scopes, error);
-        return found.TrueForAll(resource => resource.Scopes.Overlaps(scopes))
+        return detailed || found.TrueForAll(resource => resource.Scopes.Overlaps(scopes))
             ? (new(found.Select(resource => resource.Resource)), ScopeSet.Of(scopes.Where(scope => StandardScopes.AreOfIssuer(scope) || found.Exists(resource => resource.Scopes.Contains(scope)))), null)
             : (null, scopes, NothingUnderstood);
     }

@@ -110,6 +110,9 @@ public sealed record ClientMetadata
     /// <summary>Where a JSON array lists the redirect URIs of all apps of its sector: OpenID Connect Core §8.1.</summary>
     public string? SectorIdentifierUri { get; init; }
 
+    /// <summary>The types of <c>authorization_details</c> that it may ask for, RFC 9396 §10. Null, never empty, when there are none.</summary>
+    public ValueList<string>? AuthorizationDetailsTypes { get; init; }
+
     public bool IsConfidential => TokenEndpointAuthMethod != ClientAuthMethod.None;
 
     /// <summary>Whether it shares a secret with the server, whatever way it is used.</summary>

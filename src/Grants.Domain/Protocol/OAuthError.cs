@@ -51,6 +51,9 @@ public static class ErrorCode
     public const string InvalidRequestUri = "invalid_request_uri";
     public const string InvalidRequestObject = "invalid_request_object";
 
+    // RFC 9396 §5
+    public const string InvalidAuthorizationDetails = "invalid_authorization_details";
+
     // RFC 7591 §3.2.2
     public const string InvalidRedirectUri = "invalid_redirect_uri";
     public const string InvalidClientMetadata = "invalid_client_metadata";

@@ -11,6 +11,9 @@ public sealed record IssuedTokens(Guid Family, FamilyFacts Facts, TokenFamilyEve
     /// <summary><c>token_type</c>, one of <see cref="TokenFamilies.TokenType"/>.</summary>
     public string TokenType => TokenFamilies.TokenType.Of(AccessToken.Jkt);
 
+    /// <summary>The details that the access token carries: <c>authorization_details</c> of the answer, RFC 9396 §7.</summary>
+    public ValueList<AuthorizationDetail>? Details => AccessToken.Details is { } marks ? Facts.Details.Named(marks) : null;
+
     public AccessTokenId Jti => new(Family, Facts.Grant, AccessToken.Number);
 
     /// <summary>How long an id_token may be shown as proof of a sign-in.</summary>

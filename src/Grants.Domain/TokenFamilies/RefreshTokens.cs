@@ -12,7 +12,8 @@ public static class RefreshTokens
     /// <param name="Scopes">Null or empty when the client asks for all it has.</param>
     /// <param name="Jkt">The key that the client proved with the request (DPoP); null when it proved none.</param>
     /// <param name="Resources">What the access token shall be for, this time (RFC 8707 §2.2); null when none are named.</param>
-    public sealed record Request(Client Client, int Generation, ScopeSet? Scopes, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null, ValueList<string>? Resources = null);
+    /// <param name="Details">The marks of the details that the access token shall carry (RFC 9396 §6); null for all.</param>
+    public sealed record Request(Client Client, int Generation, ScopeSet? Scopes, Catalogue Catalogue, string Issuer, JwkThumbprint? Jkt = null, ValueList<string>? Resources = null, ValueList<string>? Details = null);
 
     public static Decision<IssuedTokens> Decide(TokenFamily? family, Grant? grant, Request ask, DateTimeOffset now)
     {
@@ -43,8 +44,11 @@ public static class RefreshTokens
         if (!asked.IsSubsetOf(family.Facts.Scopes))
             return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "More was asked for than was granted.");
         var scopes = asked.Intersect(grant.ScopesAt(family.Facts.Resources));
-        if (scopes.Count == 0) return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "Nothing of this was left to the client.");
-        var (target, misdirected) = TokenTarget.Of(family.Facts.Scopes, family.Facts.Resources, scopes, ask.Resources, ask.Client.Metadata, ask.Catalogue, ask.Issuer);
+        var standing = family.Facts.Details.Among(grant.Details);
+        if (!standing.HaveAll(ask.Details)) return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidAuthorizationDetails, "More was asked for than was granted.");
+        var details = standing.Named(ask.Details);
+        if (scopes.Count == 0 && details is null) return Protocol.Decide.Refuse<IssuedTokens>(ErrorCode.InvalidScope, "Nothing of this was left to the client.");
+        var (target, misdirected) = TokenTarget.Of(family.Facts.Scopes, family.Facts.Resources, scopes, ask.Resources, ask.Client.Metadata, ask.Catalogue, ask.Issuer, details);
         if (target is null) return new Refused<IssuedTokens>(misdirected!, []);
 
         var events = new List<TokenFamilyEvent>();
@@ -60,7 +64,7 @@ public static class RefreshTokens
                 idle < refresh.ExpiresAt ? idle : refresh.ExpiresAt, refresh.ExpiresAt));
         }
 
-        var accessToken = MintAccessToken.For(repeated ? facts : null, target, family.AccessTokens + 1, ask.Client, grant, ask.Jkt, now);
+        var accessToken = MintAccessToken.For(repeated ? facts : null, target, family.AccessTokens + 1, ask.Client, grant, ask.Jkt, now, details);
         events.Add(accessToken);
         var idToken = scopes.Contains(StandardScopes.OpenId) ? new TokenFamilyEvent.IdTokenIssued(now, now + IssuedTokens.IdTokenLifetime) : null;
         if (idToken is not null) events.Add(idToken);

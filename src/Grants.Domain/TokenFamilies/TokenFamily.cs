@@ -13,8 +13,9 @@ namespace Grants.Domain.TokenFamilies;
 /// <param name="Jkt">The key that its refresh tokens are bound to: that of a client without a secret (RFC 9449 §5). Access tokens name their own.</param>
 /// <param name="Resources">Those that its authorization named (RFC 8707): each access token is for some of them. Null when it named none.</param>
 /// <param name="Act">Who acts in the subject's place, in tokens that came of an exchange (RFC 8693 §4.1); null where nobody is said to.</param>
+/// <param name="Details">All details that the family may carry (RFC 9396); a single token may carry fewer. Null when there are none.</param>
 public sealed record FamilyFacts(ClientId Client, SubjectId? Subject, Guid? Grant, Guid? Session, ScopeSet Scopes, Authentication? Authentication, JwkThumbprint? Jkt = null,
-    ValueList<string>? Resources = null, Actor? Act = null);
+    ValueList<string>? Resources = null, Actor? Act = null, ValueList<AuthorizationDetail>? Details = null);
 
 /// <summary>Whoever acts in a subject's place: <c>act</c>, RFC 8693 §4.1.</summary>
 /// <param name="Subject">Its own <c>sub</c>: a client's id, or a person's.</param>
@@ -36,8 +37,9 @@ public abstract record TokenFamilyEvent : IDomainEvent
     /// <param name="Scopes">What this token carries.</param>
     /// <param name="Jkt">The key that this token is bound to (<c>cnf.jkt</c>, RFC 9449 §6); null for a bearer token.</param>
     /// <param name="Form">How it was written: <c>opaque</c>, or the algorithm that signed the JWT; null for the usual one, as in all events from before there was a choice.</param>
+    /// <param name="Details">The marks of the details that this token carries; null when it carries none.</param>
     public sealed record AccessTokenIssued(int Number, FamilyFacts? Facts, ScopeSet Scopes, ValueList<string> Audience, DateTimeOffset At, DateTimeOffset ExpiresAt, JwkThumbprint? Jkt = null,
-        string? Form = null) : TokenFamilyEvent;
+        string? Form = null, ValueList<string>? Details = null) : TokenFamilyEvent;
 
     /// <summary>The first refresh token. Carries the family's state so far, so that a later refresh needs no older event (L8).</summary>
     /// <param name="IdleExpiresAt">Dead from then on unless used before.</param>

@@ -20,24 +20,28 @@ public sealed record TokenTarget(ValueList<string> Audience, ScopeSet Scopes, st
     /// <param name="granted">The resources that the authorization named; null when it named none, then each that understands one of the scopes.</param>
     /// <param name="scopes">Those of the scopes that the token shall carry.</param>
     /// <param name="named">The resources that it is asked for; null when none are named.</param>
+    /// <param name="details">The details that it shall carry: a resource may be there for their sake alone.</param>
     /// <returns>The error is <c>invalid_target</c>, or <c>invalid_scope</c> for a resource that none of the scopes means anything to.</returns>
-    public static (TokenTarget? Target, OAuthError? Error) Of(ScopeSet held, ValueList<string>? granted, ScopeSet scopes, ValueList<string>? named, ClientMetadata client, Catalogue catalogue, string issuer)
+    public static (TokenTarget? Target, OAuthError? Error) Of(ScopeSet held, ValueList<string>? granted, ScopeSet scopes, ValueList<string>? named, ClientMetadata client, Catalogue catalogue, string issuer,
+        ValueList<AuthorizationDetail>? details = null)
     {
-        if (named is not { Count: > 0 }) return Usual(granted, scopes, client, catalogue, issuer);
+        if (named is not { Count: > 0 }) return Usual(granted, scopes, client, catalogue, issuer, details);
         var (found, error) = ResourceIndicators.Find(named, client, catalogue);
         if (found is null) return (null, error);
-        if (!found.TrueForAll(resource => granted?.Contains(resource.Resource) ?? resource.Scopes.Overlaps(held))) return Refuse("A resource that was named is not one of those that were granted.");
+        if (!found.TrueForAll(resource => granted?.Contains(resource.Resource) ?? (resource.Scopes.Overlaps(held) || details.Name(resource.Resource)))) return Refuse("A resource that was named is not one of those that were granted.");
         if (found.Exists(resource => resource.TokenForm != found[0].TokenForm)) return Refuse("These resources want tokens of different kinds: ask for one token each.");
-        if (!found.TrueForAll(resource => resource.Scopes.Overlaps(scopes))) return (null, ResourceIndicators.NothingUnderstood);
+        if (!found.TrueForAll(resource => resource.Scopes.Overlaps(scopes) || details.For([resource.Resource]) is not null)) return (null, ResourceIndicators.NothingUnderstood);
         return (new TokenTarget(new(found.Select(resource => resource.Resource)), ScopeSet.Of(scopes.Where(scope => found.Exists(resource => resource.Scopes.Contains(scope)))), found[0].TokenForm), null);
     }
 
-    private static (TokenTarget?, OAuthError?) Usual(ValueList<string>? granted, ScopeSet scopes, ClientMetadata client, Catalogue catalogue, string issuer)
+    private static (TokenTarget?, OAuthError?) Usual(ValueList<string>? granted, ScopeSet scopes, ClientMetadata client, Catalogue catalogue, string issuer,
+        ValueList<AuthorizationDetail>? details)
     {
         var understanding = new List<ResourceDefinition>(catalogue.Resources.Count);
         foreach (var resource in catalogue.Resources)
         {
-            if (resource.Scopes.Overlaps(scopes)) understanding.Add(resource);
+            if (resource.Scopes.Overlaps(scopes) || details.Name(resource.Resource) || (details is not null && granted?.Contains(resource.Resource) == true && details.For([resource.Resource]) is not null))
+                understanding.Add(resource);
         }
 
         var chosen = granted is null && client.AllowedResources is null ? understanding

@@ -86,6 +86,11 @@ internal static class Examples
 
     private static readonly ClientMetadata ForSignedAnswers = ForResources with { IntrospectionSignedResponseAlg = SigningAlgorithm.PS256 };
 
+    private static readonly ClientMetadata WithDetails = Bare with { AuthorizationDetailsTypes = ["payment", "consent"] };
+
+    private static readonly ValueList<AuthorizationDetail> Details =
+        [new("payment", "bWFyayBvZiBwYXltZW50MQ", new("v1.k1.cGF5bWVudA"), ["https://bank.example"]), new("consent", "bWFyayBvZiBjb25zZW50MQ", new("v1.k1.Y29uc2VudA"))];
+
     private static readonly ClientMetadata OnlyBound = Bare with { DpopBoundAccessTokens = true };
 
     private static readonly ClientMetadata WithKeys = Bare with
@@ -126,6 +131,7 @@ internal static class Examples
         ("requests", new ClientEvent.Registered(Tally, ForRequests, At)),
         ("fenced", new ClientEvent.Registered(Tally, Fenced, At)),
         ("bound", new ClientEvent.Registered(Tally, OnlyBound, At)),
+        ("details", new ClientEvent.Registered(Tally, WithDetails, At)),
         ("keys", new ClientEvent.Registered(new("signer"), WithKeys, At)),
         ("key_site", new ClientEvent.Registered(new("signer"), WithKeySite, At)),
         ("exchange", new ClientEvent.Registered(new("service"), WithExchange, At)),
@@ -171,10 +177,13 @@ internal static class Examples
         ("", new AuthorizationEvent.DeviceRequested(Tally, ["openid", "balances"], "dXNlciBjb2RlJ3MgaGFzaA", null, At, Later)),
         ("bound", new AuthorizationEvent.DeviceRequested(Tally, ["openid", "balances"], "dXNlciBjb2RlJ3MgaGFzaA", Key, At, Later)),
         ("", new AuthorizationEvent.UserCodeEntered("YnJvd3Nlcg", new("v1.k1.c2VhbGVk"), At)),
+        ("detailed", new AuthorizationEvent.Requested(Request with { Scopes = [], Details = Details }, "YnJvd3Nlcg", At, Later)),
         ("", new AuthorizationEvent.SubjectAuthenticated(Sam, Session, Password, At)),
         ("", new AuthorizationEvent.ConsentGranted(Grant, ["openid", "balances", "payments"], ["openid", "balances"], ["payments"], Words, At)),
+        ("detailed", new AuthorizationEvent.ConsentGranted(Grant, ["openid"], ["openid"], [], Words with { Lines = [new("payment", "Pay {amount} to {payee}", "needed", Details[0].Mark)] }, At)),
         ("", new AuthorizationEvent.ConsentReused(Grant, ["openid", "balances"], At)),
         ("", new AuthorizationEvent.CodeIssued(Grant, Family, ["openid", "balances"], At, Later)),
+        ("detailed", new AuthorizationEvent.CodeIssued(Grant, Family, [], At, Later, Details: Details)),
         ("", new AuthorizationEvent.CodeRedeemed(Family, At)),
         ("", new AuthorizationEvent.CodeReplayed(At)),
         ("", new AuthorizationEvent.ConsentDenied(["openid", "balances"], Words, At)),
@@ -185,9 +194,11 @@ internal static class Examples
 
         ("", new GrantEvent.Created(Sam, Tally, Authorization, ["openid", "balances"], ["payments"], At, MuchLater)),
         ("limited", new GrantEvent.Created(Sam, Tally, Authorization, ["openid", "balances", "payments"], [], At, MuchLater, Limits)),
+        ("detailed", new GrantEvent.Created(Sam, Tally, Authorization, [], [], At, MuchLater, Details: Details)),
         ("", new GrantEvent.Widened(Authorization, ["payments"], ["cards"], At, MuchLater)),
         ("bare", new GrantEvent.Widened(Authorization, [], [], At, MuchLater)),
         ("limited", new GrantEvent.Widened(Authorization, ["payments"], [], At, MuchLater, Limits)),
+        ("detailed", new GrantEvent.Widened(Authorization, [], [], At, MuchLater, Details: Details, DetailsOver: ["bWFyayBvZiBhbiBvbGQgb24"])),
         ("", new GrantEvent.Narrowed(Authorization, ["payments"], At)),
         ("", new GrantEvent.Revoked(EndedBy.Person, "removed on the account page", At)),
         ("", new GrantEvent.Expired(At)),
@@ -203,6 +214,7 @@ internal static class Examples
         ("", new TokenFamilyEvent.TokenExchanged(TokenTypeUri.AccessToken, [new(Family, 3, Tally), new(Session, 1, new("broker"))], new(Grant, 1, new("service")), At)),
         ("bare", new TokenFamilyEvent.TokenExchanged(TokenTypeUri.IdToken, [], null, At)),
         ("", new TokenFamilyEvent.AssertionAccepted("https://elsewhere.example", "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", At)),
+        ("detailed", new TokenFamilyEvent.AccessTokenIssued(1, OfPerson with { Details = Details }, [], ["https://bank.example"], At, Later, Details: [Details[0].Mark])),
         ("", new TokenFamilyEvent.RefreshTokenIssued(OfPerson, 1, At, Later, MuchLater)),
         ("bound", new TokenFamilyEvent.RefreshTokenIssued(OfKey, 1, At, Later, MuchLater)),
         ("", new TokenFamilyEvent.IdTokenIssued(At, Later)),
@@ -225,6 +237,8 @@ internal static class Examples
 
         ("", new CatalogueEvent.ScopeDeclared(new("payments", "Make payments", "do", "Moves money", "At most 100 a day."), At)),
         ("bare", new CatalogueEvent.ScopeDeclared(new("balances", "See your account balances", "see", null, null), At)),
+        ("", new CatalogueEvent.DetailsTypeDeclared(new("payment", """{"type":"object","properties":{"amount":{"type":"string"}}}""", "Pay {amount}", "Moves money", true), At)),
+        ("bare", new CatalogueEvent.DetailsTypeDeclared(new("consent", """{"type":"object"}""", "See your accounts", null, false), At)),
         ("", new CatalogueEvent.ResourceDeclared(new("https://bank.example", "Demo Bank", ["balances", "payments"], "jwt"), At)),
         ("opaque", new CatalogueEvent.ResourceDeclared(new("https://vault.example", "Demo Vault", ["vault"], TokenFormat.Opaque), At)),
         ("signed", new CatalogueEvent.ResourceDeclared(new("https://bank.example", "Demo Bank", ["balances"], TokenFormat.Jwt, SigningAlgorithm.PS256), At)),
