@@ -44,7 +44,7 @@ public sealed class DuendeTests(StockServer server)
 
         // The refresh token of a public client is bound to the same key.
         using var thief = new HttpClient(ServerProcess.NewHandler(another));
-        var stolen = await thief.RequestRefreshTokenAsync(new RefreshTokenRequest { Address = server.Issuer + "/token", ClientId = StockServer.Native.Id, RefreshToken = signedIn.RefreshToken });
+        var stolen = await thief.RequestRefreshTokenAsync(new RefreshTokenRequest { Address = server.Issuer + "/token", ClientId = StockServer.Native.Id, ClientCredentialStyle = ClientCredentialStyle.PostBody, RefreshToken = signedIn.RefreshToken });
         Assert.Equal("invalid_grant", stolen.Error);
         var renewed = await client.RefreshTokenAsync(signedIn.RefreshToken);
         Assert.False(renewed.IsError, renewed.Error + " " + renewed.ErrorDescription);
