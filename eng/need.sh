@@ -40,3 +40,10 @@ need_chromium() {
     [[ -x /usr/bin/chromium ]] && return
     install_package Chromium "chromium fonts-liberation" "The browser tests run /usr/bin/chromium."
 }
+
+need_node_clients() { # the folder with their lock file
+    command -v npm >/dev/null || missing "Node.js" "Version 20 or newer, with npm. The tests run clients that are written for it."
+    [[ $1/node_modules/.package-lock.json -nt $1/package-lock.json ]] && return
+    echo "Installing the clients for Node.js…"
+    (cd "$1" && npm ci --no-audit --no-fund --ignore-scripts >/dev/null)
+}

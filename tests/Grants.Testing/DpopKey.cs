@@ -85,7 +85,7 @@ internal sealed class DpopHandler(DpopKey key, TimeProvider clock, HttpMessageHa
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        var token = request.Headers.Authorization is { Scheme: "Bearer", Parameter: { } bearer } ? bearer : null;
+        var token = request.Headers.Authorization is { Scheme: "Bearer" or "DPoP", Parameter: { } shown } ? shown : null;
         if (token is not null) request.Headers.Authorization = new AuthenticationHeaderValue("DPoP", token);
         var response = await ProveAsync();
         return response.StatusCode is HttpStatusCode.BadRequest or HttpStatusCode.Unauthorized
@@ -94,7 +94,8 @@ internal sealed class DpopHandler(DpopKey key, TimeProvider clock, HttpMessageHa
         async Task<HttpResponseMessage> ProveAsync()
         {
             request.Headers.Remove("DPoP");
-            request.Headers.Add("DPoP", key.Prove(request.Method, request.RequestUri!.AbsolutePath, clock.GetUtcNow(), _nonce, token));
+            request.Headers.Add("DPoP", key.Prove(request.Method, request.RequestUri!.AbsolutePath, clock.GetUtcNow(), _nonce, token,
+                (_, claims) => claims["htu"] = request.RequestUri.GetLeftPart(UriPartial.Path)));
             var answer = await base.SendAsync(request, cancellationToken);
             if (answer.Headers.TryGetValues("DPoP-Nonce", out var nonces)) _nonce = nonces.Single();
             return answer;

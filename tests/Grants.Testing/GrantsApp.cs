@@ -78,7 +78,7 @@ public class GrantsApp : IAsyncDisposable
     }
 
     /// <summary>A browser without cookies yet.</summary>
-    public Visitor NewVisitor() => new(this);
+    public Visitor NewVisitor() => new(NewClient(), TestConfiguration.Issuer);
 
     /// <summary>A machine: no cookies, no redirects followed.</summary>
     public HttpClient NewClient() => new(Host.Server.CreateHandler()) { BaseAddress = new Uri(TestConfiguration.Issuer) };

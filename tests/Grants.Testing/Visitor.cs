@@ -5,12 +5,11 @@ using Microsoft.AspNetCore.WebUtilities;
 namespace Grants.Testing;
 
 /// <summary>A person at a browser without scripts: keeps cookies, follows redirects within the server, fills in forms.</summary>
-public sealed class Visitor(GrantsApp app)
+/// <param name="http">Neither follows redirects nor keeps cookies.</param>
+/// <param name="origin">The server's.</param>
+public sealed class Visitor(HttpClient http, string origin)
 {
-    private readonly HttpClient _http = app.NewClient();
     private readonly CookieContainer _cookies = new();
-
-    public GrantsApp App => app;
 
     /// <summary>The cookies, to be looked at or carried off.</summary>
     public CookieContainer Cookies => _cookies;
@@ -29,11 +28,11 @@ public sealed class Visitor(GrantsApp app)
     /// <summary>One request, no redirect followed.</summary>
     public async Task<Page> SendOnceAsync(HttpRequestMessage request)
     {
-        var address = new Uri(new Uri(TestConfiguration.Issuer), request.RequestUri!);
+        var address = new Uri(new Uri(origin), request.RequestUri!);
         var cookies = _cookies.GetCookieHeader(address);
         if (cookies.Length > 0) request.Headers.TryAddWithoutValidation("Cookie", cookies);
         request.RequestUri = address;
-        var response = await _http.SendAsync(request);
+        var response = await http.SendAsync(request);
         if (response.Headers.TryGetValues("Set-Cookie", out var set))
         {
             foreach (var cookie in set) _cookies.SetCookies(address, cookie);
@@ -48,7 +47,7 @@ public sealed class Visitor(GrantsApp app)
         for (var hops = 0; page.Location is { } location && hops < 10; hops++)
         {
             var next = new Uri(page.Address, location);
-            if (next.GetLeftPart(UriPartial.Authority) != TestConfiguration.Issuer) break;
+            if (next.GetLeftPart(UriPartial.Authority) != origin) break;
             page = await SendOnceAsync(new HttpRequestMessage(HttpMethod.Get, next));
         }
 

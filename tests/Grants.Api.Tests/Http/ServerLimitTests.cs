@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -7,48 +6,12 @@ using Grants.Testing;
 
 namespace Grants.Api.Tests.Http;
 
-/// <summary>The built program in a process of its own: what Kestrel refuses can't be seen in a test server.</summary>
-public sealed class ServerProcess : IAsyncLifetime
+/// <summary>The built program, and bytes sent to it: what Kestrel refuses can't be seen in a test server.</summary>
+public sealed class RawServer : IAsyncLifetime
 {
-    private readonly StringBuilder _output = new();
-    private Process? _process;
+    private ServerProcess? _process;
 
-    public int Port { get; } = FreePort();
-
-    public async ValueTask InitializeAsync()
-    {
-        var database = await GrantsApp.NewDatabaseAsync();
-        var start = new ProcessStartInfo("dotnet", [Program(), "--urls", string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{Port}")])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        foreach (var (name, value) in new Dictionary<string, string>
-        {
-            ["ASPNETCORE_ENVIRONMENT"] = "Development",
-            ["ConnectionStrings__Grants"] = database,
-            ["Grants__Issuer"] = string.Create(CultureInfo.InvariantCulture, $"http://localhost:{Port}"),
-            ["Grants__DataFolder"] = TestConfiguration.DataFolder,
-            ["Grants__Config"] = TestConfiguration.File,
-            ["Grants__SingleNode"] = "true",
-        }) start.Environment[name] = value;
-        _process = Process.Start(start)!;
-        _process.OutputDataReceived += (_, line) => Hear(line.Data);
-        _process.ErrorDataReceived += (_, line) => Hear(line.Data);
-        _process.BeginOutputReadLine();
-        _process.BeginErrorReadLine();
-        try
-        {
-            await Answers.UntilAsync(async () => !_process.HasExited && await TrySendAsync("GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") is { } answer && answer.Contains(" 200 ", StringComparison.Ordinal));
-        }
-        catch (OperationCanceledException)
-        {
-            string output;
-            lock (_output) output = _output.ToString();
-            await DisposeAsync();
-            throw new TimeoutException("The server did not start: " + output);
-        }
-    }
+    public async ValueTask InitializeAsync() => _process = await ServerProcess.StartAsync(await GrantsApp.NewDatabaseAsync());
 
     /// <summary>The answer to these very bytes, headers and body; null when there was none.</summary>
     public async Task<string?> TrySendAsync(string request)
@@ -58,7 +21,7 @@ public sealed class ServerProcess : IAsyncLifetime
         var answer = new MemoryStream();
         try
         {
-            await client.ConnectAsync(IPAddress.Loopback, Port, patience.Token);
+            await client.ConnectAsync(IPAddress.Loopback, _process!.Port, patience.Token);
             await using var stream = client.GetStream();
             await stream.WriteAsync(Encoding.Latin1.GetBytes(request), patience.Token);
             await stream.CopyToAsync(answer, patience.Token);
@@ -71,45 +34,14 @@ public sealed class ServerProcess : IAsyncLifetime
         return answer.Length == 0 ? null : Encoding.Latin1.GetString(answer.ToArray());
     }
 
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync()
     {
-        if (_process is null) return;
-        if (!_process.HasExited) _process.Kill(entireProcessTree: true);
-        await _process.WaitForExitAsync();
-        _process.Dispose();
-        _process = null;
-    }
-
-    private void Hear(string? line)
-    {
-        lock (_output) _output.AppendLine(line);
-    }
-
-    /// <summary>The server's own output, not the copy beside the tests: a start looks at every assembly in its folder.</summary>
-    private static string Program()
-    {
-        var output = new DirectoryInfo(AppContext.BaseDirectory);
-        for (var folder = output; folder is not null; folder = folder.Parent)
-        {
-            foreach (var configuration in (string[])[output.Parent?.Name ?? "Debug", "Debug", "Release"])
-            {
-                var program = Path.Combine(folder.FullName, "src", "Grants.Api", "bin", configuration, output.Name, "grants.dll");
-                if (File.Exists(program)) return program;
-            }
-        }
-
-        throw new FileNotFoundException("The server is not built.");
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        _process?.Dispose();
+        return ValueTask.CompletedTask;
     }
 }
 
-public sealed class ServerLimitTests(ServerProcess server) : IClassFixture<ServerProcess>
+public sealed class ServerLimitTests(RawServer server) : IClassFixture<RawServer>
 {
     [Fact, Trait("Attack", "P3")]
     public async Task A_request_line_may_have_8_KB()

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -112,79 +111,5 @@ public sealed class KilledServerTests
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         using var pause = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
         while (!await condition()) await pause.WaitForNextTickAsync(limit.Token);
-    }
-
-    /// <summary>The program as it is built, on a port of its own, its output heard by the witness.</summary>
-    private sealed class ServerProcess : IDisposable
-    {
-        private readonly Process _process;
-
-        private ServerProcess(Process process, int port) => (_process, Port) = (process, port);
-
-        public int Port { get; }
-
-        public Uri Address => new($"http://localhost:{Port}");
-
-        public static async Task<ServerProcess> StartAsync(string database)
-        {
-            var port = FreePort();
-            var start = new ProcessStartInfo("dotnet", [Program(), "--urls", $"http://localhost:{port}"])
-            {
-                RedirectStandardOutput = true,
-                RedirectStandardError = true,
-                WorkingDirectory = TestConfiguration.DataFolder,
-            };
-            foreach (var (name, value) in (KeyValuePair<string, string>[])
-            [
-                new("ASPNETCORE_ENVIRONMENT", "Development"), new("ConnectionStrings__Grants", database), new("Grants__Issuer", $"http://localhost:{port}"),
-                new("Grants__DataFolder", TestConfiguration.DataFolder), new("Grants__Config", TestConfiguration.File), new("Grants__SingleNode", "true"),
-            ]) start.Environment[name] = value;
-            var server = new ServerProcess(Process.Start(start)!, port);
-            server._process.OutputDataReceived += (_, line) => Witness.Heard(line.Data ?? "");
-            server._process.ErrorDataReceived += (_, line) => Witness.Heard(line.Data ?? "");
-            server._process.BeginOutputReadLine();
-            server._process.BeginErrorReadLine();
-            using var http = new HttpClient { BaseAddress = server.Address };
-            await UntilAsync(async () =>
-            {
-                if (server._process.HasExited) throw new InvalidOperationException($"The server ended with {server._process.ExitCode}: {string.Join('\n', Witness.Log.TakeLast(20))}");
-                try
-                {
-                    return (await http.GetAsync(new Uri("/readyz", UriKind.Relative))).IsSuccessStatusCode;
-                }
-                catch (HttpRequestException)
-                {
-                    return false;
-                }
-            });
-            return server;
-        }
-
-        /// <summary>SIGKILL: no handler runs, nothing is flushed.</summary>
-        public void Kill()
-        {
-            _process.Kill();
-            _process.WaitForExit();
-        }
-
-        public void Dispose()
-        {
-            if (!_process.HasExited) Kill();
-            _process.Dispose();
-        }
-
-        /// <summary>Where the program was built for the same configuration as these tests; among the tests' own files it would load them, too.</summary>
-        private static string Program()
-        {
-            var framework = new DirectoryInfo(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
-            return Path.Combine(SourceTree.Root.FullName, "src", "Grants.Api", "bin", framework.Parent!.Name, framework.Name, "grants.dll");
-        }
-
-        private static int FreePort()
-        {
-            using var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            return ((IPEndPoint)listener.LocalEndpoint).Port;
-        }
     }
 }
