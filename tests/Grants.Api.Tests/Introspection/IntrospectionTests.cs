@@ -216,7 +216,7 @@ public sealed class IntrospectionTests(AppFixture app) : IClassFixture<AppFixtur
         var poster = (await app.Services.GetRequiredService<Lookups>().ClientAsync(new ClientId("poster"), default))!;
 
         // Without a log and without lookups: whoever asked one would fail.
-        var answers = new IntrospectionAnswers(app.Services.GetRequiredService<TokenSigner>(), app.Services.GetRequiredService<SealedHandles>(), null!, null!, null!, app.Services.GetRequiredService<PairwiseNames>(), app.Services.GetRequiredService<Settings>(), app.Clock);
+        var answers = new IntrospectionAnswers(app.Services.GetRequiredService<TokenSigner>(), app.Services.GetRequiredService<SealedHandles>(), null!, null!, null!, null!, app.Services.GetRequiredService<PairwiseNames>(), app.Services.GetRequiredService<Settings>(), app.Clock);
         foreach (var token in (string[])["nonsense", tokens.IdToken, tokens.AccessToken, tokens.AccessToken[..^4], tokens.RefreshToken[..^4], tokens.RefreshToken + "x"]) Assert.Null(await answers.AnswerAsync(poster, token, default));
         await Assert.ThrowsAsync<NullReferenceException>(() => answers.AnswerAsync(poster, tokens.RefreshToken, default));
     }
