@@ -55,7 +55,8 @@ public sealed class RotationTests(TwoNodes nodes) : IClassFixture<TwoNodes>
         var keys = await On(nodes.First).AllAsync(default);
         foreach (var algorithm in SigningAlgorithm.Supported)
         {
-            var states = keys.Where(key => key.Algorithm == algorithm).OrderBy(key => key.CreatedAt).Select(key => key.Status).ToList();
+            // The one that the other test revokes, if it came first, is out of the row.
+            var states = keys.Where(key => key.Algorithm == algorithm && key.Status != SigningKeyStatus.Revoked).OrderBy(key => key.CreatedAt).Select(key => key.Status).ToList();
             Assert.Equal([SigningKeyStatus.Destroyed, SigningKeyStatus.Destroyed, SigningKeyStatus.Retired, SigningKeyStatus.Active, SigningKeyStatus.Published], states);
         }
 
