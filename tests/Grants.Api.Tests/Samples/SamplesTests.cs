@@ -67,7 +67,7 @@ public sealed class SamplesTests(SampleServers servers) : IClassFixture<SampleSe
 
     private static readonly string[] Flows =
     [
-        "authorization-code", "client-credentials", "discovery", "dpop", "introspection", "jar", "jarm", "logout", "par", "private-key-jwt", "refresh", "revocation", "userinfo",
+        "authorization-code", "client-credentials", "discovery", "dpop", "introspection", "jar", "jarm", "logout", "par", "private-key-jwt", "refresh", "resource-indicators", "revocation", "userinfo",
     ];
 
     public static TheoryData<string> Files => [.. Folder.EnumerateFiles("*.http").Select(file => file.Name).Order(StringComparer.Ordinal)];
