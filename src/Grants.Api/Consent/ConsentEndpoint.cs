@@ -1,7 +1,7 @@
 using System.Globalization;
 using Grants.Api.Authorize;
-using Grants.Api.DeviceAuthorization;
 using Grants.Api.Details;
+using Grants.Api.DeviceAuthorization;
 using Grants.Api.Http;
 using Grants.Api.Log;
 using Grants.Api.Login;

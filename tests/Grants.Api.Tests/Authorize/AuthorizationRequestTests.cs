@@ -241,7 +241,7 @@ public sealed class AuthorizationRequestTests(AppFixture app)
     {
         using var http = app.NewClient();
         var asked = Journey.Ask(TestClient.Tally, ("scope", null));
-        Assert.Equal("balances email openid profile", string.Join(' ', (await http.RedeemAsync(asked, (await app.NewVisitor().AllowAsync(asked)).Answer["code"])).Scope.Split(' ').Order()));
+        Assert.Equal("balances email openid profile transactions", string.Join(' ', (await http.RedeemAsync(asked, (await app.NewVisitor().AllowAsync(asked)).Answer["code"])).Scope.Split(' ').Order()));
     }
 
     [Fact, Trait("Rule", "G-3")]

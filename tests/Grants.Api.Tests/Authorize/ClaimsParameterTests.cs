@@ -13,7 +13,7 @@ public sealed class ClaimsParameterTests(AppFixture app) : IClassFixture<AppFixt
     [Fact, Trait("Rule", "AZ-15"), Trait("Rule", "ID-1")]
     public async Task Claims_asked_for_the_id_token_are_in_it_once_the_person_allowed_the_scopes_that_hold_them()
     {
-        var (visitor, asked) = (app.NewVisitor(), Ask("""{"id_token":{"email":null,"name":{"essential":true},"sub":null,"auth_time":{"essential":true}}}"""));
+        var (visitor, asked) = (app.NewVisitor(), Ask("""{"id_token":{"email":null,"name":{"essential":true},"sub":null,"auth_time":{"essential":true}}}""", ("prompt", "consent")));
         var page = await visitor.SignInAsync(await visitor.GetAsync(asked.Address), TestConfiguration.Lin, TestConfiguration.LinPassword);
         Assert.Contains("email address", page.Body, StringComparison.Ordinal);
         page = await visitor.SubmitAsync(page, ("decision", "allow"));

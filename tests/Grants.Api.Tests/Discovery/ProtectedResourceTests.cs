@@ -77,7 +77,8 @@ public sealed partial class ProtectedResourceTests(AppFixture app)
     {
         var catalogue = await app.Services.GetRequiredService<Lookups>().CatalogueAsync(default);
         var documents = app.Services.GetRequiredService<PublicDocuments>();
-        Assert.Equal([TestConfiguration.Bank], List(Read(documents.MetadataOf(catalogue)), "protected_resources"));
+        Assert.Contains(TestConfiguration.Bank, catalogue.Resources.Select(resource => resource.Resource));
+        Assert.Equal(catalogue.Resources.Select(resource => resource.Resource), List(Read(documents.MetadataOf(catalogue)), "protected_resources"));
         Assert.False(Read(documents.MetadataOf(catalogue with { Resources = [] })).ContainsKey("protected_resources"));
         Assert.Equal(["openid"], List(Read(documents.ResourceMetadataOf(catalogue with { Scopes = [] }, "")), "scopes_supported"));
 

@@ -58,7 +58,7 @@ public sealed class ParserLaws
 
     [Fact, Trait("Rule", "G-3"), Trait("Attack", "R20")]
     public void A_form_says_what_was_put_in_and_what_is_repeated_is_a_fault() =>
-        Gen.Select(Gen.OneOf("code", "scope", "state", "resource", "audience", "x y", "ä"), Unicode).Array[0, 6].Always(pairs =>
+        Gen.Select(Gen.OneOf("code", "scope", "state", "resource", "audience", "x y", "ä"), Unicode.Where(text => !text.Contains('\0'))).Array[0, 6].Always(pairs =>
         {
             var form = Form(Encoding.UTF8.GetBytes(string.Join('&', pairs.Select(pair => $"{Uri.EscapeDataString(pair.Item1)}={Uri.EscapeDataString(pair.Item2)}"))), "application/x-www-form-urlencoded")!;
             var names = pairs.GroupBy(pair => pair.Item1).ToList();
