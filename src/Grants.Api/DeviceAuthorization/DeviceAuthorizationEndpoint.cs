@@ -32,6 +32,8 @@ public sealed class DeviceRequests(EventLog log, Lookups lookups, UserCodes code
     public async Task<IResult> RecordAsync(HttpContext http, Client client, Parameters form)
     {
         if (!ScopeSet.TryParse(form["scope"], out var scopes)) return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidScope, "scope has a character that is not allowed."));
+        // What would be left out in silence is refused: a device can't ask for details.
+        if (form["authorization_details"] is not null) return new OAuthErrorResult(new OAuthError(ErrorCode.InvalidAuthorizationDetails, "A device can't ask for authorization_details."));
         if (!(client.Metadata.IsConfidential ? limits.Admit(client.ClientId) : limits.Admit(client.ClientId, http.Connection.RemoteIpAddress)))
         {
             http.Response.Headers.RetryAfter = "60";
@@ -46,7 +48,7 @@ public sealed class DeviceRequests(EventLog log, Lookups lookups, UserCodes code
         var letters = "";
         var decision = await log.Commit(await causes.Of(http, Cause.ByClient(client.ClientId), client.ClientId), [id],
             // A fresh code for each attempt: what lost may have met another request's code.
-            (_, now) => RequestDevice.Decide(new(id, client, scopes, hash(letters = UserCodes.Draw()), catalogue, jkt), now), http.RequestAborted, begins: id);
+            (_, now) => RequestDevice.Decide(new(id, client, scopes, hash(letters = UserCodes.Draw()), catalogue, jkt, form.All("resource")), now), http.RequestAborted, begins: id);
         return decision is Refused<DateTimeOffset>(var error, _)
             ? new OAuthErrorResult(error)
             : new DeviceAuthorizationResponse(handles.Seal(new DeviceHandle(id)), UserCode.Show(letters), settings.Url("/device"));

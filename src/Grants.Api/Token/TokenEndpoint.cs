@@ -83,7 +83,7 @@ public sealed class TokenGrants(EventLog log, Lookups lookups, SealedHandles han
         var (jkt, badProof) = await proofs.CheckAsync(http);
         if (badProof is not null) return new OAuthErrorResult(badProof);
         var catalogue = await lookups.CatalogueAsync(http.RequestAborted);
-        RedeemCode.Request Request(StreamsRead streams) => new(streams.Client(client.Id)!, null, null, catalogue, settings.Issuer, jkt);
+        RedeemCode.Request Request(StreamsRead streams) => new(streams.Client(client.Id)!, null, null, catalogue, settings.Issuer, jkt, ask.Resources);
 
         var read = await log.Read([id, client.Id], http.RequestAborted);
         var waiting = read.Authorization(id);

@@ -22,7 +22,8 @@ public abstract record TokenRequest
     public sealed record RefreshToken(Secret Token, ScopeSet? Scopes, ValueList<string>? Resources = null, IReadOnlyList<RequestedDetail>? Details = null) : TokenRequest;
 
     /// <summary>RFC 8628 §3.4.</summary>
-    public sealed record DeviceCode(Secret Code) : TokenRequest;
+    /// <param name="Resources">As named, RFC 8707 §2.2; null when none are.</param>
+    public sealed record DeviceCode(Secret Code, ValueList<string>? Resources = null) : TokenRequest;
 
     /// <summary>RFC 6749 §4.4.</summary>
     /// <param name="Resources">As named, RFC 8707 §2.2; null when none are.</param>
@@ -62,7 +63,7 @@ public abstract record TokenRequest
             case GrantType.RefreshToken:
                 return form["refresh_token"] is { } token ? new RefreshToken(new Secret(token), asked, resources, details) : Fault(ErrorCode.InvalidRequest, "refresh_token is missing.");
             case GrantType.DeviceCode:
-                return form["device_code"] is { } device ? new DeviceCode(new Secret(device)) : Fault(ErrorCode.InvalidRequest, "device_code is missing.");
+                return form["device_code"] is { } device ? new DeviceCode(new Secret(device), resources) : Fault(ErrorCode.InvalidRequest, "device_code is missing.");
             case GrantType.TokenExchange:
                 return Exchange(form, asked);
             case GrantType.JwtBearer:

@@ -34,7 +34,7 @@ public sealed record Authorization(Guid Id, AuthorizationRequest Request, string
     {
         (null, Requested e) => new Authorization(id, e.Request, e.Browser, e.At, e.ExpiresAt),
         (null, Pushed e) => new Authorization(id, e.Request, null, e.At, e.ExpiresAt),
-        (null, DeviceRequested e) => new Authorization(id, AuthorizationRequest.OfDevice(e.Client, e.Scopes, e.DpopJkt), null, e.At, e.ExpiresAt, Device: new WaitingDevice(null)),
+        (null, DeviceRequested e) => new Authorization(id, AuthorizationRequest.OfDevice(e), null, e.At, e.ExpiresAt, Device: new WaitingDevice(null)),
         ({ Device: not null, Browser: null, Answered: false } a, UserCodeEntered e) => a with { Browser = e.Browser, Device = new WaitingDevice(e.UserCode) },
         ({ Device: null, Browser: null, Answered: false } a, Requested e) => a with { Request = e.Request, Browser = e.Browser, RequestedAt = e.At, ExpiresAt = e.ExpiresAt },
         ({ } a, SubjectAuthenticated e) => a with { Subject = e },

@@ -21,7 +21,8 @@ public abstract record AuthorizationEvent : IDomainEvent
     /// <param name="UserCode">Keyed hash of the code. No two requests have the same: an index of the log sees to it.</param>
     /// <param name="DpopJkt">The key that the device proved, and has to prove with each poll; null when it proved none.</param>
     /// <param name="ExpiresAt">From this moment on nobody can answer any more.</param>
-    public sealed record DeviceRequested(ClientId Client, ScopeSet Scopes, string UserCode, JwkThumbprint? DpopJkt, DateTimeOffset At, DateTimeOffset ExpiresAt) : AuthorizationEvent;
+    /// <param name="Resources">The resources that it names (RFC 8707 §2), as they are declared; null when it names none.</param>
+    public sealed record DeviceRequested(ClientId Client, ScopeSet Scopes, string UserCode, JwkThumbprint? DpopJkt, DateTimeOffset At, DateTimeOffset ExpiresAt, ValueList<string>? Resources = null) : AuthorizationEvent;
 
     /// <summary>A person who is signed in typed the user code. After <see cref="DeviceRequested"/>.</summary>
     /// <param name="Browser">Keyed hash of the browser's own cookie: only that browser may go on with this request.</param>
@@ -75,8 +76,8 @@ public sealed record AuthorizationRequest(ClientId Client, RedirectUri RedirectU
     public static readonly TimeSpan DeviceMaxAge = TimeSpan.FromMinutes(15);
 
     /// <summary>A device's request: it has no address to go back to, and its code never passes through a browser, so there is nothing to challenge.</summary>
-    public static AuthorizationRequest OfDevice(ClientId client, ScopeSet scopes, JwkThumbprint? dpopJkt) =>
-        new(client, new RedirectUri(""), false, "", scopes, new CodeChallenge(""), [], (int)DeviceMaxAge.TotalSeconds, null, null, dpopJkt);
+    public static AuthorizationRequest OfDevice(AuthorizationEvent.DeviceRequested asked) =>
+        new(asked.Client, new RedirectUri(""), false, "", asked.Scopes, new CodeChallenge(""), [], (int)DeviceMaxAge.TotalSeconds, null, null, asked.DpopJkt, asked.Resources);
 
     public bool Prompts(string value) => Prompt.Contains(value);
 

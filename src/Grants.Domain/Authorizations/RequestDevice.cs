@@ -17,7 +17,8 @@ public static class RequestDevice
     /// <param name="Scopes">As asked; empty when the client named none.</param>
     /// <param name="UserCode">Keyed hash of the user code.</param>
     /// <param name="Jkt">The key that the device proved (DPoP); null when it proved none.</param>
-    public sealed record Request(Guid Id, Client Client, ScopeSet Scopes, string UserCode, Catalogue Catalogue, JwkThumbprint? Jkt = null);
+    /// <param name="Resources">As named, RFC 8707 §2.</param>
+    public sealed record Request(Guid Id, Client Client, ScopeSet Scopes, string UserCode, Catalogue Catalogue, JwkThumbprint? Jkt = null, IReadOnlyList<string>? Resources = null);
 
     /// <summary>The value is the moment from which on nobody can answer.</summary>
     public static Decision<DateTimeOffset> Decide(Request ask, DateTimeOffset now)
@@ -26,10 +27,12 @@ public static class RequestDevice
         // As at the authorization endpoint: who names no scope gets what it can't do without.
         var scopes = ask.Scopes.Count > 0 ? ask.Scopes : metadata.NeededOf(metadata.Scope).Except([StandardScopes.OfflineAccess]);
         if (WhyNot(ask.Client, scopes, ask.Catalogue) is { } fault) return new Refused<DateTimeOffset>(fault, []);
+        (var resources, scopes, var misdirected) = ResourceIndicators.Ask(ask.Resources ?? [], scopes, metadata, ask.Catalogue);
+        if (misdirected is not null) return new Refused<DateTimeOffset>(misdirected, []);
         if (!metadata.GrantTypes.Contains(GrantType.RefreshToken)) scopes = scopes.Except([StandardScopes.OfflineAccess]);
         if (scopes.Count == 0) return Protocol.Decide.Refuse<DateTimeOffset>(ErrorCode.InvalidScope, "scope is missing.");
         return Protocol.Decide.Accept(now + Lifetime,
-            new StreamEvent(ask.Id, new AuthorizationEvent.DeviceRequested(ask.Client.ClientId, scopes, ask.UserCode, ask.Jkt, now, now + Lifetime)));
+            new StreamEvent(ask.Id, new AuthorizationEvent.DeviceRequested(ask.Client.ClientId, scopes, ask.UserCode, ask.Jkt, now, now + Lifetime, resources)));
     }
 
     /// <summary>Why the client may not have these scopes in this way; null when it may. Asked again whenever a request goes on, since its rights may have shrunk.</summary>

@@ -96,6 +96,22 @@ public sealed class DeviceAuthorizationTests(AppFixture app) : IClassFixture<App
         await app.AppendsNothingAsync(async () => Assert.Equal((HttpStatusCode.BadRequest, "invalid_scope"), Told(await http.AskForDeviceAsync(TestClient.Tv, ("scope", scope)))));
     }
 
+    [Fact, Trait("Rule", "DV-1"), Trait("Rule", "RI-1"), Trait("Attack", "T7")]
+    public async Task A_device_may_name_the_resource_that_its_tokens_are_for_and_none_that_nobody_knows()
+    {
+        using var http = app.NewClient();
+        await app.AppendsNothingAsync(async () =>
+        {
+            Assert.Equal("invalid_target", (await http.AskForDeviceAsync(TestClient.Tv, ("resource", "https://nowhere.example"))).Error);
+            Assert.Equal("invalid_authorization_details", (await http.AskForDeviceAsync(TestClient.Tv, ("authorization_details", "[]"))).Error);
+        });
+        var asked = await http.AskForDeviceAsync(TestClient.Tv, ("resource", TestConfiguration.Bank));
+        await app.NewVisitor().AnswerDeviceAsync(asked.UserCode);
+        Task<TokenAnswer> For(string resource) => http.TokenAsync(TestClient.Tv, ("grant_type", Journey.DeviceCode), ("device_code", asked.DeviceCode), ("resource", resource));
+        Assert.Equal("invalid_target", (await For("http://localhost:5310")).Error); // declared, but not what the person was asked about
+        Assert.Equal(TestConfiguration.Bank, (string?)TokenAnswer.Claims((await For(TestConfiguration.Bank)).AccessToken)["aud"]);
+    }
+
     [Fact, Trait("Rule", "G-2"), Trait("Rule", "G-3"), Trait("Attack", "R20"), Trait("Attack", "T15")]
     public async Task Only_a_form_is_read_nothing_may_repeat_and_no_credential_be_in_the_address()
     {

@@ -1,6 +1,7 @@
 using System.Text;
 using CsCheck;
 using Grants.Api.Authorize;
+using Grants.Api.Details;
 using Grants.Api.Http;
 using Grants.Api.Token;
 using Grants.Domain.Authorizations;
@@ -123,6 +124,22 @@ public sealed class ParserLaws
     {
         if (ClaimsParameter.Parse(text) is { } read) Assert.All(read.Scopes, scope => Assert.Contains(scope, (string[])["profile", "email", "address", "phone"]));
     });
+
+    [Fact, Trait("Rule", "RR-1"), Trait("Attack", "T9")]
+    public void No_text_makes_the_parser_of_details_throw_and_what_it_reads_it_reads_again_the_same() =>
+        Gen.OneOf(Texts, Json, Gen.Select(Gen.OneOf("payment", "x", ""), Json, (type, more) => $$"""[{"type":"{{type}}","more":{{more}},"locations":["https://bank.example"]}]""")).Always(text =>
+        {
+            var (details, fault) = RequestedDetail.Parse(text);
+            Assert.NotEqual(details is null, fault is null);
+            if (fault is not null)
+            {
+                Assert.Equal(ErrorCode.InvalidAuthorizationDetails, fault.Code);
+                Assert.All(fault.Description, Printable);
+                return;
+            }
+
+            Assert.Equal(details, RequestedDetail.Parse($"[{string.Join(',', details!.Select(detail => detail.Text))}]").Details);
+        });
 
     private static readonly Gen<string> Json = Gen.Recursive<string>((depth, next) => depth > 4
         ? Gen.OneOf("1", "null", "true", "\"x\"")

@@ -175,6 +175,7 @@ internal static class Examples
         ("step_up", new AuthorizationEvent.Requested(Request with { AcrValues = [Authentication.PasswordAcr] }, "YnJvd3Nlcg", At, Later)),
         ("resources", new AuthorizationEvent.Requested(Request with { Resources = ["https://bank.example"] }, "YnJvd3Nlcg", At, Later)),
         ("", new AuthorizationEvent.DeviceRequested(Tally, ["openid", "balances"], "dXNlciBjb2RlJ3MgaGFzaA", null, At, Later)),
+        ("resources", new AuthorizationEvent.DeviceRequested(Tally, ["openid", "balances"], "dXNlciBjb2RlJ3MgaGFzaA", null, At, Later, ["https://bank.example"])),
         ("bound", new AuthorizationEvent.DeviceRequested(Tally, ["openid", "balances"], "dXNlciBjb2RlJ3MgaGFzaA", Key, At, Later)),
         ("", new AuthorizationEvent.UserCodeEntered("YnJvd3Nlcg", new("v1.k1.c2VhbGVk"), At)),
         ("detailed", new AuthorizationEvent.Requested(Request with { Scopes = [], Details = Details }, "YnJvd3Nlcg", At, Later)),
