@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Grants.Api.Tests.Libraries;
 using Grants.Testing;
+using Microsoft.AspNetCore.WebUtilities;
 
 namespace Grants.Api.Tests.Samples;
 
@@ -65,9 +66,12 @@ public sealed class SamplesTests(SampleServers servers) : IClassFixture<SampleSe
 {
     private static readonly DirectoryInfo Folder = new(Path.Combine(SourceTree.Root.FullName, "samples"));
 
+    private const string Device = "/device?";
+
     private static readonly string[] Flows =
     [
-        "authorization-code", "client-credentials", "discovery", "dpop", "introspection", "jar", "jarm", "logout", "par", "private-key-jwt", "refresh", "resource-indicators", "revocation", "userinfo",
+        "authorization-code", "client-credentials", "device", "discovery", "dpop", "introspection", "jar", "jarm", "logout", "par", "private-key-jwt", "refresh",
+        "resource-indicators", "revocation", "userinfo",
     ];
 
     public static TheoryData<string> Files => [.. Folder.EnumerateFiles("*.http").Select(file => file.Name).Order(StringComparer.Ordinal)];
@@ -114,8 +118,8 @@ public sealed class SamplesTests(SampleServers servers) : IClassFixture<SampleSe
                     values[assign.Name] = Fill(assign.Value);
                     break;
                 case HttpFile.Step.Send send when IsForBrowser(send.Address):
-                    var back = new Uri(await StockServer.AnswerAsync(person, Fill(send.Address)));
-                    foreach (var (name, value) in Microsoft.AspNetCore.WebUtilities.QueryHelpers.ParseQuery(back.Query)) values[name] = value.ToString();
+                    var back = new Uri(await OpenAsync(person, Fill(send.Address)));
+                    foreach (var (name, value) in QueryHelpers.ParseQuery(back.Query)) values[name] = value.ToString();
                     break;
                 case HttpFile.Step.Send send:
                     var response = await http.SendAsync(Request(send));
@@ -153,7 +157,19 @@ public sealed class SamplesTests(SampleServers servers) : IClassFixture<SampleSe
     }
 
     /// <summary>Where a person has to sign in or to answer.</summary>
-    private static bool IsForBrowser(string address) => address.Contains("/authorize?", StringComparison.Ordinal) || address.Contains("/logout?", StringComparison.Ordinal);
+    private static bool IsForBrowser(string address) => ((string[])["/authorize?", "/logout?", Device]).Any(part => address.Contains(part, StringComparison.Ordinal));
+
+    /// <summary>Answers there as a person does. Gives the address where the browser is then.</summary>
+    private static async Task<string> OpenAsync(Visitor person, string address)
+    {
+        if (!address.Contains(Device, StringComparison.Ordinal)) return await StockServer.AnswerAsync(person, address);
+        var page = await person.SignInAsync(await person.GetAsync(address), TestConfiguration.Sam, TestConfiguration.SamPassword);
+        var code = QueryHelpers.ParseQuery(new Uri(address).Query)["user_code"].ToString();
+        Assert.Contains($"value=\"{code}\"", page.Body, StringComparison.Ordinal);
+        page = await person.SubmitAsync(await person.SubmitAsync(page, ("user_code", code)), ("decision", "allow"));
+        Assert.Equal("Done. You can go back to your device.", page.Heading);
+        return page.Address.AbsoluteUri;
+    }
 
     private static string Bare(string json) => string.Concat(json.Where(c => !char.IsWhiteSpace(c)));
 }
