@@ -70,7 +70,7 @@ public sealed class SamplesTests(SampleServers servers) : IClassFixture<SampleSe
 
     private static readonly string[] Flows =
     [
-        "authorization-code", "client-credentials", "device", "discovery", "dpop", "introspection", "jar", "jarm", "logout", "par", "private-key-jwt", "refresh",
+        "authorization-code", "authorization-details", "client-credentials", "device", "discovery", "dpop", "introspection", "jar", "jarm", "logout", "par", "private-key-jwt", "refresh",
         "resource-indicators", "revocation", "userinfo",
     ];
 
