@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url'
 
 const usage = `node samples/tools/sign.mjs …
   basic CLIENT                        the client's id and secret, for Authorization: Basic
-  client                              makes a key for the client signed-ledger, and the file that registers it
+  client                              makes keys for the client signed-ledger and the issuer payroll.example, and the file that registers both
   assertion                           a client assertion of signed-ledger (RFC 7523), good once and for a minute
+  about SUBJECT                       what payroll.example says of somebody (RFC 7523 §2.1), good once and for a minute
   request NAME=VALUE …                a request object of signed-ledger (RFC 9101)
   dpop METHOD URL [NONCE [TOKEN]]     a proof (RFC 9449), good once and for a minute
   claim NAME JWT                      what a JWT says, unchecked`
@@ -16,6 +17,7 @@ const usage = `node samples/tools/sign.mjs …
 const data = process.env.GRANTS_DATA ?? fileURLToPath(new URL('../../.grants', import.meta.url))
 const issuer = `http://localhost:${process.env.GRANTS_PORT ?? 5100}`
 const client = 'signed-ledger'
+const trusted = 'https://payroll.example'
 const now = Math.floor(Date.now() / 1000)
 
 // A private key of its own for each use, in a file that nobody else may read; made when it is first needed.
@@ -30,6 +32,7 @@ const key = (name) => {
 }
 
 const publicPart = ({ kty, crv, x, y }) => ({ kty, crv, x, y })
+const publicSet = (name) => ({ keys: [{ ...publicPart(key(name)), kid: name, use: 'sig', alg: 'ES256' }] })
 
 const jwt = (jwk, header, claims) => {
   const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url')
@@ -45,27 +48,33 @@ const commands = {
   },
 
   client() {
-    const jwk = key(client)
     const file = join(data, 'samples', `${client}.json`)
     const declared = {
       client_id: client,
       client_name: 'Signed Ledger',
       redirect_uris: ['http://localhost:5200/callback'],
-      grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
+      grant_types: ['authorization_code', 'refresh_token', 'client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange', 'urn:ietf:params:oauth:grant-type:jwt-bearer'],
       token_endpoint_auth_method: 'private_key_jwt',
       token_endpoint_auth_signing_alg: 'ES256',
       request_object_signing_alg: 'ES256',
       authorization_signed_response_alg: 'ES256',
       response_modes: ['query', 'jwt'],
       scope: 'openid profile balances offline_access',
-      jwks: { keys: [{ ...publicPart(jwk), kid: client, use: 'sig', alg: 'ES256' }] },
+      jwks: publicSet(client),
+      grants_resources: ['http://localhost:5300'],
+      grants_token_exchange: [{ from: ['tally'], audience: ['http://localhost:5300'], scope: 'balances' }],
     }
-    writeFileSync(file, JSON.stringify({ clients: [declared] }, null, 2) + '\n')
+    const issuers = [{ issuer: trusted, jwks: publicSet('payroll'), algs: ['ES256'], clients: [client], scope: 'balances', subjects: { 'employee-7': 'sam@demo.example' } }]
+    writeFileSync(file, JSON.stringify({ clients: [declared], trusted_issuers: issuers }, null, 2) + '\n')
     return `Register it with: eng/grants config apply ${file}`
   },
 
   assertion() {
     return jwt(key(client), { kid: client }, { iss: client, sub: client, aud: issuer, jti: randomUUID(), iat: now, exp: now + 60 })
+  },
+
+  about(subject) {
+    return jwt(key('payroll'), { kid: 'payroll' }, { iss: trusted, sub: subject, aud: issuer, jti: randomUUID(), iat: now, exp: now + 60 })
   },
 
   request(...parameters) {

@@ -8,7 +8,7 @@ using Microsoft.AspNetCore.WebUtilities;
 
 namespace Grants.Api.Tests.Samples;
 
-/// <summary>What the samples need: the server, with the client that they register, and the API; and the folder that their tool reads.</summary>
+/// <summary>What the samples need: the server, with the client and the issuer that they register, and the API; and the folder that their tool reads.</summary>
 public sealed class SampleServers : IAsyncLifetime
 {
     public const string Server = "http://localhost:5100";
@@ -32,6 +32,7 @@ public sealed class SampleServers : IAsyncLifetime
         var config = JsonNode.Parse(await File.ReadAllTextAsync(TestConfiguration.File))!;
         var registered = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(Data, "samples", "signed-ledger.json")))!;
         config["clients"]!.AsArray().Add(registered["clients"]![0]!.DeepClone());
+        config["trusted_issuers"] = registered["trusted_issuers"]!.DeepClone();
         var file = Path.Combine(Data, "grants.json");
         await File.WriteAllTextAsync(file, config.ToJsonString());
         _server = await ServerProcess.StartAsync(await GrantsApp.NewDatabaseAsync(), file);
@@ -70,8 +71,8 @@ public sealed class SamplesTests(SampleServers servers) : IClassFixture<SampleSe
 
     private static readonly string[] Flows =
     [
-        "authorization-code", "authorization-details", "client-credentials", "device", "discovery", "dpop", "introspection", "jar", "jarm", "logout", "par", "private-key-jwt", "refresh",
-        "resource-indicators", "revocation", "userinfo",
+        "authorization-code", "authorization-details", "client-credentials", "device", "discovery", "dpop", "introspection", "jar", "jarm", "jwt-bearer", "logout", "par", "private-key-jwt", "refresh",
+        "resource-indicators", "revocation", "token-exchange", "userinfo",
     ];
 
     public static TheoryData<string> Files => [.. Folder.EnumerateFiles("*.http").Select(file => file.Name).Order(StringComparer.Ordinal)];
